@@ -1,0 +1,54 @@
+"""Errors say what to do: temporary (retry) or permanent (stop). Each is a standard exception type as well."""
+
+__all__ = [
+    "BundleError",
+    "CameraError",
+    "ConfigError",
+    "EdgeError",
+    "ImageError",
+    "PermanentError",
+    "SessionError",
+    "TemporaryError",
+    "TransportError",
+    "TransportRefusedError",
+]
+
+
+class EdgeError(Exception):
+    """Any error whose message is meant for the person at the keyboard: one line, names the thing, says what to do."""
+
+
+class TemporaryError(EdgeError):
+    """Worth another try after a while."""
+
+
+class PermanentError(EdgeError):
+    """Will fail the same way until somebody changes something."""
+
+
+class BundleError(PermanentError, ValueError):
+    """A bundle that is missing, damaged, foreign or not what its manifest says."""
+
+
+class ConfigError(PermanentError, ValueError):
+    """A configuration that cannot be used; names the key."""
+
+
+class ImageError(PermanentError, ValueError):
+    """A file that is not an image this machine can read."""
+
+
+class SessionError(PermanentError, RuntimeError):
+    """The runtime cannot load or run the model here."""
+
+
+class CameraError(TemporaryError, OSError):
+    """A camera that is away, silent, or sends what is not a frame."""
+
+
+class TransportError(TemporaryError, ConnectionError):
+    """A broker that cannot be reached now."""
+
+
+class TransportRefusedError(PermanentError, ConnectionRefusedError):
+    """A broker that answered no: credentials, client id or policy."""

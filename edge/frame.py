@@ -1,0 +1,50 @@
+"""One picture, with the name, number and time it was born with; they travel untouched to the payload."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Frame", "Image", "check_image"]
+
+Image = NDArray[np.uint8]
+"""uint8 [height, width, 3], colours in OpenCV's order: blue, green, red."""
+
+
+def check_image(image: Image) -> Image:
+    """The image itself, if it is uint8 [H, W, 3] with at least one pixel.
+
+    Raises:
+        ValueError: with the expected and the actual shape and dtype.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"expected a uint8 image [H, W, 3], got {image.dtype} {list(image.shape)}")
+    return image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A camera's picture.
+
+    `captured_ns` is wall time (UTC, ns since the epoch) and `mono_ns` monotonic time, both of the moment the
+    picture was taken as nearly as the camera tells; `id` counts the camera's frames from 0, dropped ones included.
+    """
+
+    camera: str
+    id: int
+    image: Image
+    captured_ns: int
+    mono_ns: int
+
+    def __post_init__(self) -> None:
+        check_image(self.image)
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.image.shape[0])

@@ -1,0 +1,117 @@
+"""Frame -> tensor, and the placement that takes results back to the frame.
+
+Calibration and verification on the workstation run this very code, so what was measured is what runs.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frame import Image, check_image
+
+__all__ = ["Interpolation", "Placement", "ResizeRule", "prepare"]
+
+ResizeRule = Literal["stretch", "letterbox", "crop"]
+"""How an image becomes the model's input size.
+
+`stretch` ignores the aspect ratio (GluonCV's SSD and YOLO); `letterbox` keeps it and fills the rest with grey;
+`crop` scales the short side to size / `crop_ratio` and takes the centre (GluonCV's classification nets).
+"""
+
+Interpolation = Literal["bilinear", "area"]
+
+_FILL = 114  # the customary letterbox grey
+_CV_INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image came to lie in the model's input: input = image * scale + offset, in pixels."""
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+    offset_x: float = 0.0
+    offset_y: float = 0.0
+
+    def boxes_to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes [n, 4] x1 y1 x2 y2 in input pixels -> the same in image pixels, clipped to the image."""
+        out = self.points_to_image(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        limit = np.array([self.width, self.height, self.width, self.height], np.float32)
+        return np.clip(out, np.float32(0), limit)
+
+    def points_to_image(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points [..., 2] x y in input pixels -> image pixels, not clipped."""
+        offset = np.array([self.offset_x, self.offset_y], np.float32)
+        scale = np.array([self.scale_x, self.scale_y], np.float32)
+        return (points.astype(np.float32) - offset) / scale
+
+    def points_to_input(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points [..., 2] x y in image pixels -> input pixels: the inverse of `points_to_image`."""
+        offset = np.array([self.offset_x, self.offset_y], np.float32)
+        scale = np.array([self.scale_x, self.scale_y], np.float32)
+        return points.astype(np.float32) * scale + offset
+
+    def mask_to_image(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Class mask [h, w] in input pixels -> [height, width] of the image, nearest neighbour.
+
+        What of the image the model never saw (cropped away) is class 0.
+        """
+        matrix = np.array([[self.scale_x, 0, self.offset_x], [0, self.scale_y, self.offset_y]], np.float64)
+        # Pixel centres: warpAffine maps integer indices, our scale maps edges.
+        matrix[0, 2] += 0.5 * self.scale_x - 0.5
+        matrix[1, 2] += 0.5 * self.scale_y - 0.5
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(mask, matrix, (self.width, self.height), flags=flags)
+        return np.asarray(warped, np.uint8)
+
+
+def prepare(
+    image: Image,
+    *,
+    height: int,
+    width: int,
+    resize: ResizeRule = "stretch",
+    interpolation: Interpolation = "bilinear",
+    crop_ratio: float = 0.875,
+) -> tuple[NDArray[np.uint8], Placement]:
+    """Image (uint8 [h, w, 3] BGR) -> tensor uint8 [height, width, 3] RGB, contiguous, and its placement.
+
+    Raises:
+        ValueError: when `image` is not uint8 [h, w, 3].
+    """
+    check_image(image)
+    source_h, source_w = image.shape[:2]
+    how = _CV_INTERPOLATION[interpolation]
+    if resize == "stretch":
+        out = _resize(image, width, height, how)
+        placement = Placement(source_w, source_h, width / source_w, height / source_h)
+    elif resize == "letterbox":
+        scale = min(width / source_w, height / source_h)
+        inner_w = min(width, max(1, round(source_w * scale)))
+        inner_h = min(height, max(1, round(source_h * scale)))
+        left, top = (width - inner_w) // 2, (height - inner_h) // 2
+        out = np.full((height, width, 3), _FILL, np.uint8)
+        out[top : top + inner_h, left : left + inner_w] = _resize(image, inner_w, inner_h, how)
+        placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, left, top)
+    else:
+        # MXNet's resize_short: the short side becomes size / ratio, the long side is floored; then the centre.
+        scale = max(width / crop_ratio / source_w, height / crop_ratio / source_h)
+        inner_w = max(width, int(source_w * scale + 1e-6))
+        inner_h = max(height, int(source_h * scale + 1e-6))
+        left, top = (inner_w - width) // 2, (inner_h - height) // 2
+        out = _resize(image, inner_w, inner_h, how)[top : top + height, left : left + width]
+        placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, -left, -top)
+    # Colours are swapped on the small picture: a frame's worth of bytes is never copied for it.
+    rgb = cv2.cvtColor(np.ascontiguousarray(out), cv2.COLOR_BGR2RGB)
+    return np.asarray(rgb, np.uint8), placement
+
+
+def _resize(image: Image, width: int, height: int, how: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)

@@ -1,0 +1,70 @@
+"""A model on a frame: prepare, infer, decode, each timed."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.frame import Image
+from edge.prepare import Placement, prepare
+from edge.results import Result, decode
+from edge.session import Session, SessionOptions
+
+__all__ = ["Stage", "Timing", "prepare_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds spent on one frame."""
+
+    pre_ms: float
+    infer_ms: float
+    post_ms: float
+
+
+def prepare_for(bundle: Bundle, image: Image) -> tuple[NDArray[np.uint8], Placement]:
+    """`edge.prepare.prepare` with the settings of a bundle's manifest."""
+    spec = bundle.manifest.input
+    return prepare(
+        image,
+        height=spec.height,
+        width=spec.width,
+        resize=spec.resize,
+        interpolation=spec.interpolation,
+        crop_ratio=spec.crop_ratio,
+    )
+
+
+class Stage:
+    """A bundle, loaded and ready to look at frames.
+
+    `threshold` overrides the manifest's least score.
+
+    Raises:
+        SessionError: when the model cannot be loaded here.
+    """
+
+    def __init__(
+        self, bundle: Bundle, options: SessionOptions | None = None, *, threshold: float | None = None
+    ) -> None:
+        self.bundle = bundle
+        self.session = Session(bundle, options)
+        self.threshold = bundle.manifest.thresholds.score if threshold is None else threshold
+
+    def __call__(self, image: Image) -> tuple[Result, Timing]:
+        """Image uint8 [H, W, 3] BGR -> its result in pixels of that image, and what it took.
+
+        Raises:
+            SessionError: when the runtime fails.
+        """
+        t0 = time.perf_counter()
+        tensor, placement = prepare_for(self.bundle, image)
+        t1 = time.perf_counter()
+        outputs = self.session.infer(tensor[None])
+        t2 = time.perf_counter()
+        first = {name: value[0] for name, value in outputs.items()}
+        result = decode(self.bundle.manifest.task, first, placement, threshold=self.threshold)
+        t3 = time.perf_counter()
+        return result, Timing((t1 - t0) * 1e3, (t2 - t1) * 1e3, (t3 - t2) * 1e3)

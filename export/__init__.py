@@ -1,0 +1,1 @@
+"""The workstation's half: a GluonCV model -> graph -> ONNX -> verified -> quantized -> bundle."""
