@@ -1,0 +1,53 @@
+# `make` alone lists what there is. Everything runs in .venv, which the first target that needs it makes.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PYTHONDONTWRITEBYTECODE := 1
+
+# make demo CAMERA=0, CAMERA=/dev/video0 or CAMERA=rtsp://... watches a real camera instead of the video.
+CAMERA ?=
+
+.PHONY: help demo test check format bench wheels clean
+
+help: ## this list
+	@echo 'gluon-edge: from a GluonCV model to detections over MQTT'
+	@echo
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo '  make demo CAMERA=0   the demo on a real camera: an index, /dev/video0, rtsp://... or http://...'
+
+$(READY): pyproject.toml .ci/setup
+	@.ci/setup $(VENV)
+	@touch $@
+
+demo: $(READY) ## convert, verify and quantize a trained GluonCV SSD, then watch its detections arrive over MQTT
+	@.ci/system-packages demo
+	@$(BIN)/python examples/demo.py $(if $(CAMERA),--camera '$(CAMERA)')
+
+test: $(READY) ## all tests, with a real Mosquitto, real nets, real processes
+	@.ci/system-packages test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, types, formatting, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports
+
+format: $(READY) ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## measure the figures of benchmarks/ and write its tables
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+wheels: $(READY) ## prove that wheels of every dependency resolve for aarch64 and x86-64, Python 3.10 to 3.14
+	@.ci/wheels
+
+clean: ## remove the environment and everything built
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
