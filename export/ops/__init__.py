@@ -1,0 +1,37 @@
+"""The operators: importing this package registers a converter for each of them."""
+
+from __future__ import annotations
+
+from export.ops import (
+    activations,
+    constants,
+    detection,
+    elementwise,
+    layers,
+    normalize,
+    ordering,
+    pooling,
+    reduce,
+    resize,
+    roi,
+    shape,
+)
+from export.ops.registry import convert, converts, registered
+
+__all__ = [
+    "activations",
+    "constants",
+    "convert",
+    "converts",
+    "detection",
+    "elementwise",
+    "layers",
+    "normalize",
+    "ordering",
+    "pooling",
+    "reduce",
+    "registered",
+    "resize",
+    "roi",
+    "shape",
+]

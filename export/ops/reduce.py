@@ -1,0 +1,124 @@
+"""Sums, means and extremes along axes, and matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from export.attrs import Attrs
+from export.build import Builder, Value
+from export.ops.common import axis_of, cast, transpose, unsqueeze
+from export.ops.registry import Converter, converts
+
+__all__: list[str] = []
+
+
+def _axes(x: Value, attrs: Attrs) -> list[int]:
+    """The axes to reduce: all by default; `exclude` reduces the others."""
+    axes = {axis_of(axis, x.rank) for axis in attrs.integers("axis", ())}
+    if attrs.boolean("exclude", default=False):
+        return [axis for axis in range(x.rank) if axis not in axes]
+    return sorted(axes) or list(range(x.rank))
+
+
+def _reduction(kind: str) -> Converter:
+    def function(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+        x = inputs[0]
+        axes = _axes(x, attrs)
+        keep = int(attrs.boolean("keepdims", default=False))
+        if kind == "ReduceSum":
+            # The one reduction whose axes became an input before opset 18.
+            return b.op(kind, x, np.asarray(axes, np.int64), keepdims=keep)
+        return b.op(kind, x, axes=axes, keepdims=keep)
+
+    return function
+
+
+for _names, _kind in {
+    ("mean",): "ReduceMean",
+    ("sum", "sum_axis"): "ReduceSum",
+    ("max", "max_axis"): "ReduceMax",
+    ("min", "min_axis"): "ReduceMin",
+    ("prod",): "ReduceProd",
+}.items():
+    converts(*_names)(_reduction(_kind))
+
+
+@converts("norm")
+def norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """L1 or L2 (the default) along axes."""
+    x = inputs[0]
+    kind = {"1": "ReduceL1", "2": "ReduceL2"}[attrs.choice("ord", {"1", "2"}, "2")]
+    attrs.require("out_dtype", "None", "None")
+    return b.op(kind, x, axes=_axes(x, attrs), keepdims=int(attrs.boolean("keepdims", default=False)))
+
+
+@converts("argmax", "argmin")
+def argmax(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """The position of the extreme along `axis`, as float32."""
+    kind = {"argmax": "ArgMax", "argmin": "ArgMin"}[attrs.op]
+    if "axis" not in attrs or attrs.optional_integer("axis") is None:
+        raise attrs.unsupported("axis", "one axis is needed")
+    axis = axis_of(attrs.integer("axis"), inputs[0].rank)
+    keep = int(attrs.boolean("keepdims", default=False))
+    return cast(b, b.op(kind, inputs[0], axis=axis, keepdims=keep), np.float32)
+
+
+@converts("argmax_channel")
+def argmax_channel(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """The position of the largest along axis 1, as float32."""
+    del attrs
+    return cast(b, b.op("ArgMax", inputs[0], axis=1, keepdims=0), np.float32)
+
+
+@converts("pick")
+def pick(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """One element along `axis` (default: the last) for each index; indices outside are clipped."""
+    x, index = inputs
+    axis = axis_of(attrs.integer("axis", -1), x.rank)
+    attrs.require("mode", "clip", "clip")
+    keep = attrs.boolean("keepdims", default=False)
+    top = np.asarray(x.shape[axis] - 1, np.int64)
+    rows = b.op("Clip", cast(b, index, np.int64), np.asarray(0, np.int64), top)
+    if rows.rank < x.rank:
+        rows = unsqueeze(b, rows, axis)
+    found = b.op("GatherElements", x, rows, axis=axis)
+    return found if keep else b.op("Squeeze", found, np.asarray([axis], np.int64))
+
+
+@converts("one_hot")
+def one_hot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """Rows of `depth` numbers: `on_value` at the index, `off_value` elsewhere."""
+    depth = attrs.integer("depth")
+    attrs.require("dtype", "float32", "float32")
+    values = np.asarray([attrs.number("off_value", 0.0), attrs.number("on_value", 1.0)], np.float32)
+    return b.op("OneHot", cast(b, inputs[0], np.int64), np.asarray(depth, np.int64), values, axis=-1)
+
+
+@converts("batch_dot")
+def batch_dot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """Matrix products, matrix by matrix."""
+    attrs.ignore("forward_stype")
+    x, y = inputs
+    swapped = [*range(x.rank - 2), x.rank - 1, x.rank - 2]
+    if attrs.boolean("transpose_a", default=False):
+        x = transpose(b, x, swapped)
+    if attrs.boolean("transpose_b", default=False):
+        y = transpose(b, y, swapped)
+    return b.op("MatMul", x, y)
+
+
+@converts("dot")
+def dot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """The last dimension of one with the first of the other; only vectors and matrices."""
+    attrs.ignore("forward_stype")
+    x, y = inputs
+    if x.rank > 2 or y.rank > 2:
+        raise attrs.refuse(f"only vectors and matrices, not {x.dims} with {y.dims}")
+    if attrs.boolean("transpose_a", default=False):
+        x = transpose(b, x, tuple(reversed(range(x.rank))))
+    if attrs.boolean("transpose_b", default=False):
+        y = transpose(b, y, tuple(reversed(range(y.rank))))
+    product = b.op("MatMul", x, y)
+    return product if product.rank else b.op("Unsqueeze", product, np.asarray([0], np.int64))

@@ -1,0 +1,72 @@
+"""Non-maximum suppression of a fixed number of candidates, batched, in ONNX."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.build import Builder, Value
+from export.ops.common import cast, reshape, unsqueeze
+
+__all__ = ["survivors"]
+
+
+def survivors(
+    b: Builder,
+    boxes: Value,
+    scores: Value,
+    *,
+    ids: Value | None,
+    overlap: float,
+    valid: float,
+    centre: bool = False,
+    classes: int | None = None,
+) -> Value:
+    """Which of the candidates survive.
+
+    Args:
+        b: the builder.
+        boxes: [N, K, 4] float32, corners, or centre and size with `centre`.
+        scores: [N, K] float32, best first.
+        ids: [N, K], the class of each candidate, or None to suppress across classes.
+        overlap: a candidate goes when a better one overlaps it by more (intersection over union).
+        valid: candidates at or under this score do not take part.
+        centre: how the boxes are written.
+        classes: how many classes there are; when unknown each candidate's class is stood for by its first bearer.
+
+    Returns:
+        [N, K] bool.
+    """
+    count = scores.shape[1]
+    table = _by_class(b, scores, ids, classes)
+    chosen = b.op(
+        "NonMaxSuppression",
+        boxes,
+        table,
+        np.asarray([count], np.int64),
+        np.asarray([overlap], np.float32),
+        np.asarray([valid], np.float32),
+        center_point_box=int(centre),
+    )
+    # (image, class, candidate) of the chosen; a candidate has one class, so that image and candidate say it all.
+    places = b.op("Gather", chosen, np.asarray([0, 2], np.int64), axis=1)
+    ones = b.op("Expand", np.asarray([1], np.float32), b.op("Shape", places, start=0, end=1))
+    blank = b.op("Mul", scores, np.float32(0)) if scores.follows_batch else b.constant(np.zeros(scores.shape, np.float32))
+    return cast(b, b.op("ScatterND", blank, places, ones), np.bool_)
+
+
+def _by_class(b: Builder, scores: Value, ids: Value | None, classes: int | None) -> Value:
+    """Scores laid out by class [N, C, K]: a very low number where the candidate is of another class."""
+    row = unsqueeze(b, scores, 1)
+    if ids is None:
+        return row
+    lowest = np.float32(-np.finfo(np.float32).max)
+    if classes is not None:
+        numbers = np.arange(classes, dtype=ids.dtype).reshape(1, classes, 1)
+        return b.op("Where", b.op("Equal", unsqueeze(b, ids, 1), numbers), row, lowest)
+    # [N, K, K]: row j speaks for the class of candidate j, if no earlier candidate has that class.
+    count = scores.shape[1]
+    same = b.op("Equal", unsqueeze(b, ids, 1), unsqueeze(b, ids, 2))
+    earlier = b.op("And", same, np.tril(np.ones((count, count), np.bool_), -1)[None])
+    repeated = b.op("ReduceMax", cast(b, earlier, np.float32), axes=[2], keepdims=1)
+    speaks = b.op("And", same, b.op("Equal", repeated, np.float32(0)))
+    return b.op("Where", speaks, row, lowest)
