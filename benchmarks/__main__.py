@@ -1,0 +1,70 @@
+"""`python -m benchmarks [NAME ...]`: measures, prints the tables, and writes them to benchmarks/results/."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+# One thread unless a benchmark says otherwise: what is compared is the code, not the number of cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+RESULTS = Path(__file__).with_name("results")
+FIGURES = {
+    "heads": "P4: the whole float bundle over the bare convolution trunk of the same net, one thread",
+    "mxnet": "P5: the float bundle against MXNet on the same weights, its CPU fusion on, one thread",
+    "agent": "P1: frames per second of the whole agent on a video file, over a bare loop on the same bundle",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default all): {', '.join(FIGURES)}")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the tables")
+    args = parser.parse_args()
+    unknown = set(args.names) - FIGURES.keys()
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    RESULTS.mkdir(exist_ok=True)
+    found = {}
+    for name in args.names or FIGURES:
+        print(f"measuring {name}...", file=sys.stderr)
+        rows = importlib.import_module(f"benchmarks.{name}").measure()
+        found[name] = {"figure": FIGURES[name], "command": f"python -m benchmarks {name}", "machine": machine(), "rows": rows}
+        (RESULTS / f"{name}.json").write_text(json.dumps(found[name], indent=2) + "\n")
+        if not args.json:
+            print(table(FIGURES[name], rows))
+    if args.json:
+        print(json.dumps(found, indent=2))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    import onnxruntime
+
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "vnni": "avx512_vnni" in flags,
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def table(title: str, rows: list[dict[str, Any]]) -> str:
+    """Rows as a table of Markdown."""
+    head = list(rows[0])
+    lines = [f"**{title}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(row[k]) for k in head) + " |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The bundles that are measured: the demo's detector, the real SSD where its weights are at hand, zoo nets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.bundle import Bundle
+from export import commands
+from export.cli import _parser
+
+__all__ = ["ROOT", "Net", "bundle_of", "nets"]
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "bench"
+GLUONCV = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A name for the tables and the arguments of `gluon-export convert` that make its bundle."""
+
+    name: str
+    convert: tuple[str, ...]
+    images: Path | None = None
+
+
+def nets() -> list[Net]:
+    """What can be measured here; the real SSD only where a developer has its weights."""
+    demo = ROOT / "examples" / "street_ssd"
+    found = [Net("street_ssd (demo, 288x384)", _saved(demo / "street_ssd", demo / "labels.txt", "288x384"))]
+    data = ROOT.parent / "shared" / "data"
+    ssd = data / "weights" / "ssd_mobilenet_vehicle_pedestrian" / "ssd_mobilenet_vehicle_pedestrian"
+    if ssd.with_name(f"{ssd.name}-symbol.json").is_file():
+        photos = data / "images" / "detection"
+        found.append(Net("real SSD-MobileNet (384x672)", _saved(ssd, "vehicle,pedestrian", "384x672"), photos))
+    return found
+
+
+def bundle_of(net: Net) -> Bundle:
+    """The net's float bundle, converted by the product's own command and kept in build/bench for the next run."""
+    from edge.bundle import read_bundle
+
+    out = BUILD / "".join(c if c.isalnum() else "_" for c in net.name)
+    if not (out / "manifest.json").is_file():
+        args: argparse.Namespace = _parser().parse_args(["convert", *net.convert, "-o", str(out)])
+        commands.convert(args)
+    return read_bundle(out)
+
+
+def _saved(stem: Path, labels: object, size: str) -> tuple[str, ...]:
+    files: Sequence[str] = ("--symbol", f"{stem}-symbol.json", "--params", f"{stem}-0000.params")
+    return (*files, "--task", "detection", "--input", size, "--labels", str(labels), *GLUONCV)

@@ -1,0 +1,172 @@
+"""`gluon-export`: the words of the command line; what they do stands in `export.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge import __version__
+from edge.errors import EdgeError
+from export.errors import ExportError
+
+__all__ = ["main"]
+
+TASKS = ("classification", "detection", "segmentation", "instances", "pose")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 it did not hold or could not be done, 2 usage, 130 Ctrl-C."""
+    args = _parser().parse_args(argv)
+    try:
+        from export import commands
+
+        outcome = getattr(commands, args.command)(args)
+        if args.json:
+            print(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
+        elif outcome.text:
+            print(outcome.text)
+        sys.stdout.flush()
+    except (ExportError, EdgeError) as e:
+        print(f"gluon-export: error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gluon-export: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return 0 if outcome.ok else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gluon-export",
+        description="Turn a GluonCV (Apache MXNet) model into a verified, quantized ONNX bundle for gluon-edge.",
+        epilog="example: gluon-export convert ssd_512_mobilenet1.0_voc --random 1 -o build/ssd",
+    )
+    parser.add_argument("--version", action="version", version=f"gluon-export {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, help_: str, example: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            epilog=f"example:\n  gluon-export {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        return sub
+
+    _zoo(add)
+    _convert(add)
+    _quantize(add)
+    _verify(add)
+    _evaluate(add)
+    _pack(add)
+    inspect = add("inspect", "what is in a bundle, an ONNX file or an MXNet symbol", "inspect build/ssd")
+    inspect.add_argument("path", type=Path, metavar="BUNDLE|MODEL.onnx|SYMBOL.json")
+    return parser
+
+
+_Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def _zoo(add: _Add) -> None:
+    sub = add("zoo", "the nets of GluonCV's zoo", "zoo list --task detection")
+    sub.add_argument("what", choices=["list"])
+    sub.add_argument("--task", choices=TASKS, help="only the nets for this task")
+
+
+def _convert(add: _Add) -> None:
+    sub = add(
+        "convert",
+        "make a bundle of a zoo net or of a saved MXNet model",
+        "convert resnet50_v1b --pretrained -o build/resnet50\n"
+        "  gluon-export convert --symbol net-symbol.json --params net-0000.params --task detection \\\n"
+        "      --input 512x512 --labels person,car --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o build/net",
+    )
+    sub.add_argument("net", nargs="?", metavar="NAME", help="a zoo net; see 'gluon-export zoo list'")
+    weights = sub.add_mutually_exclusive_group()
+    weights.add_argument("--pretrained", action="store_true", help="GluonCV's published weights (cached, checked)")
+    weights.add_argument("--params", type=Path, metavar="FILE", help="your weights")
+    weights.add_argument("--random", type=int, metavar="SEED", help="random weights, to try speed")
+    sub.add_argument("--symbol", type=Path, metavar="S.json", help="a saved model's symbol, with --params")
+    sub.add_argument("--task", choices=TASKS, help="what the net does (zoo nets know)")
+    sub.add_argument("--input", type=_size, metavar="HxW", help="input size, height x width (zoo nets know)")
+    sub.add_argument("--labels", metavar="FILE|a,b,c", help="class names: a file, one a line, or a list")
+    sub.add_argument("--mean", type=_triple, metavar="r,g,b", help="subtracted after division by 255")
+    sub.add_argument("--std", type=_triple, metavar="r,g,b", help="divided by after that")
+    sub.add_argument("--scale", type=float, help="instead: input = pixel * scale + offset")
+    sub.add_argument("--offset", type=float, help="see --scale")
+    sub.add_argument("--resize", choices=["stretch", "letterbox", "crop"], help="how a frame becomes the input")
+    sub.add_argument("--threshold", type=_unit, help="least score that counts (default 0.5)")
+    sub.add_argument("--name", help="the bundle's name (default: the net's)")
+    sub.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the bundle's self-test (default: drawn)")
+    _out(sub, "DIR")
+
+
+def _quantize(add: _Add) -> None:
+    sub = add("quantize", "make a smaller, faster bundle, and prove what it kept", "quantize build/ssd --calibration photos/ -o build/ssd-int8")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE")
+    sub.add_argument("--calibration", type=Path, required=True, metavar="IMAGES", help="folder or video like the camera's view")
+    sub.add_argument("--data", help="labelled data for the gate: coco:ANNOTATIONS.json:IMAGES, imagefolder:DIR, ...")
+    sub.add_argument("--max-drop", type=_unit, default=0.01, help="how much of the metric may be lost (default 0.01)")
+    sub.add_argument("--precision", choices=["int8"], default="int8")
+    sub.add_argument("--scheme", choices=["auto", "u8s8", "s8s8"], default="auto", help="u8s8 for x86, s8s8 for ARM (auto: this machine)")
+    sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
+    _out(sub, "DIR")
+
+
+def _verify(add: _Add) -> None:
+    sub = add("verify", "compare a bundle with MXNet where its source is at hand, else with its golden sample", "verify build/ssd --images photos/")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE")
+    sub.add_argument("--images", type=Path, metavar="IMAGES", help="pictures to compare on (default: drawn ones)")
+
+
+def _evaluate(add: _Add) -> None:
+    sub = add("evaluate", "measure a bundle on labelled data, through the device's own code", "evaluate build/ssd --data coco:val.json:images/ --against build/ssd-int8")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE")
+    sub.add_argument("--data", required=True, help="imagefolder:DIR, coco:ANNOTATIONS.json:IMAGES, voc:DIR or masks:DIR")
+    sub.add_argument("--against", type=Path, metavar="BUNDLE", help="measure this one too, on the same images")
+
+
+def _pack(add: _Add) -> None:
+    sub = add("pack", "one zip of a bundle, the same bytes each time", "pack build/ssd-int8 -o ssd-int8.zip")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE")
+    _out(sub, "FILE.zip")
+
+
+def _out(sub: argparse.ArgumentParser, metavar: str) -> None:
+    sub.add_argument("-o", "--output", type=Path, required=True, metavar=metavar)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(v) for v in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, such as 512x512") from None
+    if not (1 <= height <= 8192 and 1 <= width <= 8192):
+        raise argparse.ArgumentTypeError(f"{text!r}: sides from 1 to 8192 pixels")
+    return height, width
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    try:
+        r, g, b = (float(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers r,g,b, such as 0.485,0.456,0.406") from None
+    return r, g, b
+
+
+def _unit(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

@@ -1,0 +1,253 @@
+"""Model + manifest + labels + golden sample + report -> bundle, and bundle -> one zip with the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+
+from edge.bundle import LABELS, MANIFEST, MODEL, Bundle, InputSpec, Manifest, OutputSpec, Source, Thresholds, read_bundle
+from edge.frame import Image
+from edge.golden import expected
+from edge.stages import Stage
+from export.errors import ExportError
+
+__all__ = ["drawn_image", "pack_zip", "source_files", "write_bundle"]
+
+SOURCE = "source"
+"""Sub-folder beside the manifest that keeps the MXNet files for `verify`; never part of the packed bundle."""
+
+_MEANINGS = {
+    "boxes": "x1 y1 x2 y2 in pixels of the input, best first; rows from count on are zero",
+    "scores": "0..1, best first for detections; a probability a class for classification",
+    "labels": "index into labels.txt",
+    "count": "rows that are valid",
+    "mask": "class index a pixel of the input",
+    "masks": "0..1 a pixel of the box",
+    "keypoints": "x y score in pixels of the input",
+}
+_DTYPES = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.INT64: "int64",
+    onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.UINT8: "uint8",
+}
+
+
+def write_bundle(
+    out: Path,
+    *,
+    model: onnx.ModelProto,
+    task: str,
+    name: str,
+    labels: Sequence[str],
+    input_spec: InputSpec,
+    source: Source,
+    golden: Image | None = None,
+    thresholds: Thresholds | None = None,
+    precision: str = "fp32",
+    model_version: str = "1.0.0",
+    report: Mapping[str, Any] | None = None,
+    source_from: Mapping[str, Path] | None = None,
+) -> Bundle:
+    """Write a bundle folder and read it back as the device will.
+
+    `golden` (uint8 [H, W, 3] BGR; drawn when None) is run through the model to become the bundle's self-test.
+    `source_from` maps `symbol` and `params` to the MXNet files, kept beside the bundle for `verify`.
+    The folder appears whole or not at all; an older bundle of that name is replaced, anything else is refused.
+
+    Raises:
+        ExportError: when `out` is in the way, or the labels do not fit.
+        BundleError, SessionError: when the result does not load; nothing is left behind then.
+    """
+    _refuse_what_is_not_ours(out)
+    bad = [label for label in labels if not label.strip() or label != label.strip() or len(label.splitlines()) != 1]
+    if bad:
+        raise ExportError(f"label {bad[0]!r} is empty, has space around it or spans lines")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        _write(work / MODEL, model.SerializeToString(deterministic=True))
+        _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
+        if report is not None:
+            _write(work / "report.json", _json(report))
+        fields: dict[str, Any] = {
+            "name": name,
+            "version": model_version,
+            "task": task,
+            "source": source,
+            "input": input_spec,
+            "outputs": _outputs(model),
+            "classes": len(labels),
+            "thresholds": thresholds or Thresholds(),
+            "precision": precision,
+            "opset": next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}),
+            "tools": _tools(),
+        }
+        _write_manifest(work, fields)
+        _write_golden(work, drawn_image(input_spec) if golden is None else golden)
+        _write_manifest(work, fields)
+        read_bundle(work)
+        if source_from is not None:
+            _keep_source(work, source_from)
+        work.chmod(0o755)
+        _replace(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return read_bundle(out)
+
+
+def pack_zip(bundle: Path, out: Path) -> Bundle:
+    """Pack a bundle folder into one zip: what the manifest names and nothing else, the same bytes each time.
+
+    Entries are stored, not deflated: weights do not compress, and zlib's bytes differ between versions.
+
+    Raises:
+        BundleError: when the folder is not a sound bundle.
+        ExportError: when `out` cannot be written.
+    """
+    checked = read_bundle(bundle)
+    manifest = (bundle / MANIFEST).read_bytes() if bundle.is_dir() else _zipped_manifest(bundle)
+    entries = {MANIFEST: manifest, **dict(sorted(checked.files.items()))}
+    work = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(work, "w", zipfile.ZIP_STORED) as archive:
+            for entry, data in entries.items():
+                info = zipfile.ZipInfo(entry, date_time=(1980, 1, 1, 0, 0, 0))
+                info.external_attr = 0o644 << 16
+                info.create_system = 3  # Unix, whatever this machine is
+                archive.writestr(info, data)
+        packed = read_bundle(work)
+        work.replace(out)
+    except OSError as e:
+        raise ExportError(f"{out}: cannot be written: {e.strerror}") from e
+    finally:
+        work.unlink(missing_ok=True)
+    return Bundle(out, packed.manifest, packed.digest, packed.labels, packed.files)
+
+
+def source_files(bundle: Bundle) -> tuple[Path, Path] | None:
+    """The bundle's MXNet symbol and params, if they were kept beside it and are the ones it was made from."""
+    if not bundle.path.is_dir():
+        return None
+    found = tuple(bundle.path / SOURCE / name for name in ("model-symbol.json", "model-0000.params"))
+    digests = bundle.manifest.source.sha256
+    for path, kind in zip(found, ("symbol", "params"), strict=True):
+        if not path.is_file():
+            return None
+        with path.open("rb") as f:
+            if hashlib.sha256(f.read()).hexdigest() != digests.get(kind):
+                raise ExportError(f"{path} is not the file this bundle was made from; convert again")
+    return found[0], found[1]
+
+
+def drawn_image(spec: InputSpec) -> Image:
+    """A picture with something in it, the same everywhere: shades, boxes and discs, a bit larger than the input."""
+    height, width = spec.height * 5 // 4, spec.width * 5 // 4
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], axis=-1).astype(np.uint8)
+    rng = np.random.default_rng(20)
+    for _ in range(12):
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        cx, cy = int(rng.integers(0, width)), int(rng.integers(0, height))
+        w, h = int(rng.integers(width // 16 + 1, width // 4 + 2)), int(rng.integers(height // 16 + 1, height // 3 + 2))
+        cv2.rectangle(image, (cx, cy), (cx + w, cy + h), colour, -1)
+        cv2.circle(image, (cy % width, cx % height), max(2, h // 3), colour[::-1], -1)
+    return image
+
+
+def _outputs(model: onnx.ModelProto) -> list[OutputSpec]:
+    specs = []
+    for value in model.graph.output:
+        tensor = value.type.tensor_type
+        if tensor.elem_type not in _DTYPES:
+            raise ExportError(f"output {value.name} has a type that no bundle carries")
+        shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "N" for d in tensor.shape.dim]
+        specs.append(
+            OutputSpec.model_validate(
+                {"name": value.name, "dtype": _DTYPES[tensor.elem_type], "shape": shape, "meaning": _MEANINGS[value.name]}
+            )
+        )
+    return specs
+
+
+def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
+    files = {}
+    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != MANIFEST):
+        data = path.read_bytes()
+        files[path.relative_to(work).as_posix()] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest = Manifest.model_validate({**fields, "files": files})
+    _write(work / MANIFEST, _json(manifest.model_dump(mode="json")))
+
+
+def _write_golden(work: Path, image: Image) -> None:
+    bundle = read_bundle(work)
+    stage = Stage(bundle)
+    result, _ = stage(image)
+    ok, png = cv2.imencode(".png", image)
+    if not ok:
+        raise ExportError("the golden picture cannot be encoded")
+    (work / "golden").mkdir()
+    _write(work / "golden" / "input.png", png.tobytes())
+    _write(work / "golden" / "expected.json", _json(expected(result, stage.threshold)))
+
+
+def _tools() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("gluon-edge", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "mxnet", "gluoncv"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _keep_source(work: Path, source_from: Mapping[str, Path]) -> None:
+    folder = work / SOURCE
+    folder.mkdir()
+    for kind, name in (("symbol", "model-symbol.json"), ("params", "model-0000.params")):
+        shutil.copyfile(source_from[kind], folder / name)
+
+
+def _refuse_what_is_not_ours(out: Path) -> None:
+    if out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).is_file()):
+        return
+    if out.exists() or out.is_symlink():
+        raise ExportError(f"{out} exists and is not a bundle; give another -o or remove it")
+
+
+def _replace(work: Path, out: Path) -> None:
+    old = out.with_name(f".{out.name}.old-{os.getpid()}")
+    if out.exists():
+        out.rename(old)
+    work.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _zipped_manifest(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(MANIFEST)
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
