@@ -1,0 +1,113 @@
+"""How far two models say the same about the same pictures, where nobody knows the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.results import Classification, Detections, Result, Segmentation
+from export.errors import ExportError
+
+__all__ = ["Agreement", "agree", "box_iou", "matched"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """`value` 0..1, what of the results agrees, and `measure` in words; `numbers` has the counts it comes from."""
+
+    measure: str
+    value: float
+    numbers: dict[str, float]
+
+
+def agree(reference: Sequence[Result], other: Sequence[Result], *, iou: float = 0.9) -> Agreement:
+    """Compare two models' results, picture by picture.
+
+    Detections are matched as sets: the largest number of pairs of the same label that overlap by `iou` or more.
+    The value is 2 * pairs / (boxes of both), 1 when neither finds anything. Classification: the share of pictures
+    whose best class is the same. Segmentation: the share of pixels whose class is the same.
+
+    Raises:
+        ExportError: when the results are of different kinds, or there are none.
+        ValueError: when the numbers of pictures differ.
+    """
+    if len(reference) != len(other):
+        raise ValueError(f"expected as many results of each, got {len(reference)} and {len(other)}")
+    if not reference:
+        raise ExportError("no pictures to compare two models on")
+    for kind, compare in _BY_KIND.items():
+        if all(isinstance(r, kind) for r in (*reference, *other)):
+            return compare(reference, other, iou)
+    kinds = sorted({type(r).__name__ for r in (*reference, *other)})
+    raise ExportError(f"results of {' and '.join(kinds)} cannot be compared")
+
+
+def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Overlap of each of boxes a [n, 4] with each of b [m, 4], x1 y1 x2 y2 -> float64 [n, m]; 0 for empty boxes."""
+    x, y = a.astype(np.float64)[:, None], b.astype(np.float64)[None]
+    inner = np.clip(np.minimum(x[..., 2:], y[..., 2:]) - np.maximum(x[..., :2], y[..., :2]), 0, None).prod(axis=-1)
+    areas = [np.clip(z[..., 2:] - z[..., :2], 0, None).prod(axis=-1) for z in (x, y)]
+    union = areas[0] + areas[1] - inner
+    return np.asarray(np.divide(inner, union, out=np.zeros_like(union), where=union > 0))
+
+
+def matched(reference: Detections, other: Detections, *, iou: float) -> list[tuple[int, int]]:
+    """The largest set of pairs (reference, other) of equal label that overlap by `iou`; none is in two pairs.
+
+    Augmenting paths (Kuhn's algorithm), the best overlap tried first: greedy matching can miss a pair in a crowd.
+    """
+    overlap = box_iou(reference.boxes, other.boxes)
+    allowed = (overlap >= iou) & (reference.labels[:, None] == other.labels[None])
+    partner: dict[int, int] = {}
+
+    def augment(i: int, tried: set[int]) -> bool:
+        for j in sorted(np.flatnonzero(allowed[i]).tolist(), key=lambda j: -overlap[i, j]):
+            if j in tried:
+                continue
+            tried.add(j)
+            if j not in partner or augment(partner[j], tried):
+                partner[j] = i
+                return True
+        return False
+
+    for i in range(len(reference.scores)):
+        augment(i, set())
+    return sorted((i, j) for j, i in partner.items())
+
+
+def _classifications(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
+    del iou
+    same = sum(bool(a.labels[0] == b.labels[0]) for a, b in zip(reference, other, strict=True))
+    return Agreement("same best class", same / len(reference), {"images": len(reference), "same": same})
+
+
+def _detections(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
+    pairs = list(zip(reference, other, strict=True))
+    numbers: dict[str, float] = {
+        "images": len(pairs),
+        "reference": sum(len(a.scores) for a in reference),
+        "other": sum(len(b.scores) for b in other),
+    }
+    both = numbers["reference"] + numbers["other"]
+    for limit in sorted({0.5, 0.9, iou}):
+        numbers[f"matched_{round(limit * 100)}"] = sum(len(matched(a, b, iou=limit)) for a, b in pairs)
+    hits = numbers[f"matched_{round(iou * 100)}"]
+    return Agreement(f"boxes of equal class matched at IoU {iou:g}", 2 * hits / both if both else 1.0, numbers)
+
+
+def _segmentations(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
+    del iou
+    same = sum(int(np.count_nonzero(a.mask == b.mask)) for a, b in zip(reference, other, strict=True))
+    pixels = sum(a.mask.size for a in reference)
+    return Agreement("same class a pixel", same / pixels, {"images": len(reference), "pixels": pixels, "same": same})
+
+
+_BY_KIND: dict[type, Callable[[Sequence[Any], Sequence[Any], float], Agreement]] = {
+    Detections: _detections,
+    Classification: _classifications,
+    Segmentation: _segmentations,
+}

@@ -1,0 +1,210 @@
+"""The gate: does a quantized model still say what the float one said, and is it faster here? Measured, not assumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.results import Result
+from edge.session import Session, SessionOptions
+from edge.stages import Stage, prepare_for
+from export.agreement import agree
+from export.calibrate import read, spread
+from export.datasets import Dataset
+from export.errors import ExportError
+from export.evaluate import MAIN_METRIC, evaluate
+from export.progress import Progress, silent
+
+__all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "measure_speed"]
+
+_RUNS = 15
+_PICTURES_TIMED = 5
+_IOU = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What was lost: `drop` = reference - value, both 0..1, of the named measure; `numbers` has its parts."""
+
+    measure: str
+    reference: float
+    value: float
+    images: int
+    numbers: dict[str, Any]
+
+    @property
+    def drop(self) -> float:
+        """How much was lost; below zero when the quantized model does better."""
+        return self.reference - self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Median milliseconds of one inference, one thread, both models in turns; `ratio` above 1 is faster."""
+
+    float_ms: float
+    int8_ms: float
+    provider: str
+    runs: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than float."""
+        return self.float_ms / self.int8_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the quantized model may go out, and why not if it may not."""
+
+    accuracy: Accuracy
+    speed: Speed
+    size_ratio: float
+    max_drop: float
+    min_speedup: float
+    reasons: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = []
+        if not holds(self.accuracy, self.max_drop):
+            a = self.accuracy
+            found.append(
+                f"{a.measure} fell from {a.reference:.4f} to {a.value:.4f}, by {a.drop:.4f}; at most {self.max_drop:g} may be lost"
+            )
+        if self.speed.ratio <= self.min_speedup:
+            s = self.speed
+            found.append(
+                f"not faster here: {s.int8_ms:.2f} ms against {s.float_ms:.2f} ms in float ({s.provider}, one thread)"
+            )
+        object.__setattr__(self, "reasons", tuple(found))
+
+    @property
+    def ok(self) -> bool:
+        """True when there is no reason against."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as `report.json` and `quantize --json` hold it."""
+        a, s = self.accuracy, self.speed
+        return {
+            "ok": self.ok,
+            "reasons": list(self.reasons),
+            "max_drop": self.max_drop,
+            "accuracy": {
+                "measure": a.measure,
+                "float": round(a.reference, 5),
+                "int8": round(a.value, 5),
+                "drop": round(a.drop, 5),
+                "images": a.images,
+                "numbers": a.numbers,
+            },
+            "latency_ms": {"float": round(s.float_ms, 3), "int8": round(s.int8_ms, 3), "ratio": round(s.ratio, 3)},
+            "latency_how": {"provider": s.provider, "threads": 1, "runs": s.runs, "percentile": 50},
+            "size_ratio": round(self.size_ratio, 4),
+        }
+
+
+class Judge:
+    """A float bundle's own answers, computed once, against which any number of candidates are held.
+
+    With `data` (labelled) the task's metric decides, without it the agreement with the float bundle on `images`.
+    """
+
+    def __init__(
+        self,
+        reference: Bundle,
+        images: Sequence[Path],
+        *,
+        data: str | Dataset | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._reference = reference
+        self._images = list(images)
+        self._data = data
+        self._progress = progress
+        if data is not None:
+            found = evaluate(reference, data, progress=progress)
+            self._main = MAIN_METRIC[reference.manifest.task]
+            self._base = found.metrics
+        else:
+            self._results = self._answers(reference, "float answers")
+
+    def accuracy(self, candidate: Bundle) -> Accuracy:
+        """What `candidate` loses."""
+        if self._data is not None:
+            found = evaluate(candidate, self._data, progress=self._progress)
+            numbers = {"float": self._base, "int8": found.metrics}
+            return Accuracy(self._main, self._base[self._main], found.metrics[self._main], found.images, numbers)
+        agreement = agree(self._results, self._answers(candidate, "int8 answers"), iou=_IOU)
+        return Accuracy(agreement.measure, 1.0, agreement.value, len(self._images), agreement.numbers)
+
+    def verdict(self, candidate: Bundle, *, max_drop: float, min_speedup: float = 1.0, runs: int = _RUNS) -> Verdict:
+        """Accuracy, speed and size of `candidate`, judged."""
+        accuracy = self.accuracy(candidate)
+        speed = measure_speed(self._reference, candidate, self._images, runs=runs, progress=self._progress)
+        size = len(candidate.model) / len(self._reference.model)
+        return Verdict(accuracy, speed, size, max_drop, min_speedup)
+
+    def _answers(self, bundle: Bundle, what: str) -> list[Result]:
+        stage = Stage(bundle)
+        results = []
+        for n, path in enumerate(self._images):
+            self._progress(what, n, len(self._images))
+            results.append(stage(read(path))[0])
+        self._progress(what, len(self._images), len(self._images))
+        return results
+
+
+def gate(
+    float_bundle: Bundle,
+    int8_bundle: Bundle,
+    images: Sequence[Path],
+    *,
+    data: str | Dataset | None = None,
+    max_drop: float = 0.01,
+    min_speedup: float = 1.0,
+    progress: Progress = silent,
+) -> Verdict:
+    """Judge `int8_bundle`: on the metric of `data` where it is given, else on agreement over `images`; and on speed.
+
+    Raises:
+        ExportError: when there are no pictures, or the data does not fit the bundle.
+        SessionError: when a model cannot be loaded or run here.
+    """
+    if not images:
+        raise ExportError("the gate needs pictures to run the models on")
+    judge = Judge(float_bundle, images, data=data, progress=progress)
+    return judge.verdict(int8_bundle, max_drop=max_drop, min_speedup=min_speedup)
+
+
+def holds(accuracy: Accuracy, max_drop: float) -> bool:
+    """Whether no more is lost than allowed (to within rounding)."""
+    return accuracy.drop <= max_drop + 1e-9
+
+
+def measure_speed(
+    float_bundle: Bundle,
+    int8_bundle: Bundle,
+    images: Sequence[Path],
+    *,
+    runs: int = _RUNS,
+    progress: Progress = silent,
+) -> Speed:
+    """Time both models on the same pictures in turns, so that what else the machine does hits both alike."""
+    sessions = [Session(b, SessionOptions(threads=1)) for b in (float_bundle, int8_bundle)]
+    tensors = [prepare_for(float_bundle, read(path))[0][None] for path in spread(images, _PICTURES_TIMED)]
+    taken: list[list[float]] = [[], []]
+    for n in range(runs):
+        progress("timing", n, runs)
+        for session, times in zip(sessions, taken, strict=True):
+            start = time.perf_counter()
+            session.infer(tensors[n % len(tensors)])
+            times.append((time.perf_counter() - start) * 1e3)
+    progress("timing", runs, runs)
+    return Speed(float(np.median(taken[0])), float(np.median(taken[1])), sessions[1].provider, runs)

@@ -1,0 +1,171 @@
+"""What values a model's tensors take on calibration pictures: ranges, and per-channel means. Nothing is stored but these.
+
+Min-max runs the pictures once, through reductions added to the graph. Entropy and percentile run them a second time
+and count each tensor's values into a histogram of fixed bins, one picture's activations in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from export.errors import ExportError
+
+__all__ = ["METHODS", "Method", "Observed", "observe"]
+
+Method = Literal["minmax", "entropy", "percentile"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+_BINS = 2048
+_LEVELS = 128  # what 8 bits leave for one sign
+_PERCENTILE = 99.99
+
+Feed = Callable[[str], Iterable[NDArray[np.uint8]]]
+"""Gives the input tensors again each time it is called with what they are wanted for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """`ranges`: lowest and highest value to represent, by tensor; `means`: float64 [C], by tensor [N, C, ...]."""
+
+    ranges: dict[str, tuple[float, float]]
+    means: dict[str, NDArray[np.float64]]
+    images: int
+
+
+def observe(
+    model: onnx.ModelProto, tensors: Sequence[str], feed: Feed, *, method: Method = "minmax", means: Sequence[str] = ()
+) -> Observed:
+    """Runs the float `model` over what `feed` gives and watches `tensors`; `means` names those averaged by channel.
+
+    Raises:
+        ExportError: for an unknown method, or a tensor that is not finite.
+    """
+    if method not in METHODS:
+        raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
+    wanted = list(dict.fromkeys(tensors))
+    averaged = list(dict.fromkeys(means))
+    probe = _with_reductions(model, wanted, averaged)
+    low = np.full(len(wanted), np.inf)
+    high = np.full(len(wanted), -np.inf)
+    sums: list[Any] = [0.0] * len(averaged)
+    count = 0
+    for values in _outputs(probe, feed("calibrating")):
+        n = len(wanted)
+        low = np.minimum(low, np.array(values[:n], np.float64))
+        high = np.maximum(high, np.array(values[n : 2 * n], np.float64))
+        sums = [s + v.astype(np.float64) for s, v in zip(sums, values[2 * n :], strict=True)]
+        count += 1
+    for name, a, b in zip(wanted, low, high, strict=True):
+        if not (np.isfinite(a) and np.isfinite(b)):
+            raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
+    ranges = {name: (float(a), float(b)) for name, a, b in zip(wanted, low, high, strict=True)}
+    if method != "minmax":
+        choose = _entropy_limit if method == "entropy" else _percentile_limit
+        histograms = _histograms(model, ranges, feed)
+        ranges = {name: _clip(ranges[name], counts, choose) for name, counts in histograms.items()}
+    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, count)
+
+
+def _with_reductions(model: onnx.ModelProto, wanted: Sequence[str], averaged: Sequence[str]) -> onnx.ModelProto:
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    graph = probe.graph
+    del graph.output[:]
+    opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
+    jobs = (
+        [("ReduceMin", n) for n in wanted] + [("ReduceMax", n) for n in wanted] + [("ReduceMean", n) for n in averaged]
+    )
+    graph.initializer.append(helper.make_tensor("observe/axes", onnx.TensorProto.INT64, [3], [0, 2, 3]))
+    for i, (op, name) in enumerate(jobs):
+        result = f"observe/{i}"
+        if op != "ReduceMean":
+            node = helper.make_node(op, [name], [result], keepdims=0)
+        elif opset >= 18:
+            node = helper.make_node(op, [name, "observe/axes"], [result], keepdims=0)
+        else:
+            node = helper.make_node(op, [name], [result], keepdims=0, axes=[0, 2, 3])
+        graph.node.append(node)
+        graph.output.append(helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, None))
+    return probe
+
+
+def _outputs(model: onnx.ModelProto, tensors: Iterable[NDArray[np.uint8]]) -> Iterable[list[Any]]:
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    settings.enable_cpu_mem_arena = False
+    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    for tensor in tensors:
+        yield session.run(None, {name: tensor})
+
+
+def _histograms(
+    model: onnx.ModelProto, ranges: dict[str, tuple[float, float]], feed: Feed
+) -> dict[str, NDArray[np.int64]]:
+    """Counts of |value| in equal bins from 0 to the largest, by tensor."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    counts = {name: np.zeros(_BINS, np.int64) for name in ranges}
+    for name in ranges:
+        probe.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    for values in _outputs(probe, feed("counting values")):
+        for name, value in zip(ranges, values, strict=True):
+            top = max(abs(ranges[name][0]), abs(ranges[name][1])) or 1.0
+            bins = np.minimum((np.abs(value.reshape(-1)) * (_BINS / top)).astype(np.int32), _BINS - 1)
+            counts[name] += np.bincount(bins, minlength=_BINS)
+    return counts
+
+
+def _clip(
+    span: tuple[float, float], counts: NDArray[np.int64], choose: Callable[[NDArray[np.int64]], int]
+) -> tuple[float, float]:
+    top = max(abs(span[0]), abs(span[1]))
+    limit = top * choose(counts) / _BINS
+    return max(span[0], -limit), min(span[1], limit)
+
+
+def _percentile_limit(counts: NDArray[np.int64]) -> int:
+    """The number of bins that hold the given percentage of the values."""
+    total = np.cumsum(counts)
+    return int(np.searchsorted(total, total[-1] * _PERCENTILE / 100)) + 1
+
+
+def _entropy_limit(counts: NDArray[np.int64]) -> int:
+    """The number of bins that loses least information (Kullback-Leibler) when quantized to 128 levels.
+
+    The search of TensorRT's entropy calibration: what lies beyond the limit is counted at the limit in the
+    reference, but not in the quantized distribution, so that clipping has its price. Zeros are left out, for a
+    rectifier makes as many of them as it likes.
+    """
+    weights = counts.astype(np.float64)
+    weights[0] = 0
+    if not weights.any():
+        return _BINS
+    best, best_loss = _BINS, np.inf
+    for limit in range(_LEVELS, _BINS + 1, 8):
+        kept = weights[:limit]
+        reference = kept.copy()
+        reference[-1] += weights[limit:].sum()
+        level = np.arange(limit) * _LEVELS // limit
+        filled = kept > 0
+        total = np.bincount(level, kept, _LEVELS)
+        cells = np.bincount(level, filled, _LEVELS)
+        spread = np.where(filled, (total / np.maximum(cells, 1))[level], 0.0)
+        if spread.sum() == 0:
+            continue
+        p, q = reference / reference.sum(), spread / spread.sum()
+        there = p > 0
+        loss = float(np.sum(p[there] * np.log(p[there] / np.maximum(q[there], 1e-12))))
+        if loss < best_loss:
+            best, best_loss = limit, loss
+    return best

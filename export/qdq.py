@@ -1,0 +1,288 @@
+"""Writes a region of a float graph as QDQ: QuantizeLinear/DequantizeLinear around each node, weights in int8.
+
+The pairs stand where onnxruntime fuses them into integer kernels: convolution (with its activation, which the
+8-bit output's saturation replaces) and sum, pools and concatenations on values that stay 8 bits between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
+
+__all__ = ["Scale", "insert_qdq", "watched"]
+
+_MIN_SPAN = 1e-6  # a tensor that never leaves zero still needs a scale
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """real = (stored - zero) * scale, with `stored` uint8, or int8 when `signed`."""
+
+    scale: float
+    zero: int
+    signed: bool
+
+    @classmethod
+    def spanning(cls, low: float, high: float, *, signed: bool) -> Scale:
+        """256 levels from `low` to `high`, widened to hold an exact zero."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        span = max(high - low, _MIN_SPAN)
+        # onnxruntime computes with float32 scales, so the zero point is rounded against that.
+        scale = float(np.float32(span / 255))
+        zero = int(np.clip(round(-low / scale), 0, 255))
+        return cls(scale, zero - 128 if signed else zero, signed)
+
+    @property
+    def low(self) -> float:
+        """The least value that can be stored."""
+        return ((-128 if self.signed else 0) - self.zero) * self.scale
+
+    @property
+    def high(self) -> float:
+        """The greatest value that can be stored."""
+        return ((127 if self.signed else 255) - self.zero) * self.scale
+
+
+def watched(graph: onnx.GraphProto, region: Region) -> list[str]:
+    """The tensors that get a scale, hence whose range must be known."""
+    constants = constants_of(graph)
+    names: dict[str, None] = {}
+    for i in sorted(region.nodes):
+        node = graph.node[i]
+        if i not in region.fused:
+            names.update(dict.fromkeys(data_inputs(node, constants)))
+        if i not in region.fused.values() and i not in region.float_out:
+            names.update(dict.fromkeys(node.output))
+    return list(names)
+
+
+def insert_qdq(
+    model: onnx.ModelProto,
+    region: Region,
+    ranges: Mapping[str, tuple[float, float]],
+    *,
+    signed: bool = False,
+    per_channel: bool = True,
+    means: Mapping[str, NDArray[np.float64]] | None = None,
+) -> onnx.ModelProto:
+    """`model` with `region` in QDQ; activations int8 when `signed`, else uint8; weights always int8, symmetric.
+
+    `means` are the average inputs of the cores by channel: with them, the shift that rounding the weights gives
+    each output channel on average is taken back in its bias.
+    """
+    writer = _Writer(model, region, _tied(model.graph, region, ranges), signed, per_channel, means or {})
+    return writer.write()
+
+
+def _tied(
+    graph: onnx.GraphProto, region: Region, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Ranges, with one for all tensors between which values are only moved."""
+    constants = constants_of(graph)
+    root: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while root.setdefault(name, name) != name:
+            name = root[name]
+        return name
+
+    for i in sorted(region.nodes):
+        node = graph.node[i]
+        if node.op_type in CARRIES:
+            names = [*data_inputs(node, constants), *node.output]
+            for other in names[1:]:
+                root[find(other)] = find(names[0])
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in ranges.items():
+        a, b = spans.get(find(name), (low, high))
+        spans[find(name)] = min(a, low), max(b, high)
+    return {name: spans[find(name)] for name in ranges}
+
+
+class _Writer:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        region: Region,
+        ranges: Mapping[str, tuple[float, float]],
+        signed: bool,
+        per_channel: bool,
+        means: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.graph = self.model.graph
+        self.region = region
+        self.signed = signed
+        self.per_channel = per_channel
+        self.means = means
+        self.constants = constants_of(self.graph)
+        self.scales = {name: Scale.spanning(*span, signed=signed) for name, span in ranges.items()}
+        self.nodes: list[onnx.NodeProto] = []
+        self.renamed: dict[str, str] = {}  # float tensor -> what 8-bit readers read instead
+        self.taken = {name for node in self.graph.node for name in (*node.output, *node.input, node.name)}
+        self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
+
+    def write(self) -> onnx.ModelProto:
+        for i, original in enumerate(self.graph.node):
+            node = onnx.NodeProto()
+            node.CopyFrom(original)
+            if i in self.region.nodes:
+                self._quantized(i, node)
+            else:
+                self.nodes.append(node)
+        read = {name for node in self.nodes for name in node.input} | {o.name for o in self.graph.output}
+        del self.graph.node[:]
+        self.graph.node.extend(n for n in self.nodes if n.op_type != "Constant" or n.output[0] in read)
+        kept = [t for t in self.graph.initializer if t.name in read]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        del self.graph.value_info[:]
+        return self.model
+
+    def _quantized(self, i: int, node: onnx.NodeProto) -> None:
+        if i in self.region.fused:
+            self._activation(node)
+            return
+        sources = data_inputs(node, self.constants)
+        for k, name in enumerate(node.input):
+            if name in sources:
+                node.input[k] = self._in_8_bits(name)
+        if i in self.region.cores:
+            self._weights(node, sources[0])
+        if i in self.region.float_out or i in self.region.fused.values():
+            self.nodes.append(node)
+        else:
+            self._rounded(node)
+
+    def _activation(self, node: onnx.NodeProto) -> None:
+        """Drop it where saturation does its work: its producer's result is stored where its own would be."""
+        if not self._saturates(node):
+            self._rounded(node)
+            return
+        producer = next(n for n in reversed(self.nodes) if node.input[0] in n.output)
+        producer.output[0] = self._unique(f"{node.output[0]}/float")
+        self._pair(producer.output[0], node.output[0], node.output[0])
+
+    def _rounded(self, node: onnx.NodeProto) -> None:
+        """Append a node and store its results in 8 bits, so that all who read them read what was stored."""
+        outputs = [(k, name) for k, name in enumerate(node.output) if name]
+        for k, name in outputs:
+            node.output[k] = self._unique(f"{name}/float")
+        self.nodes.append(node)
+        for k, name in outputs:
+            self._pair(node.output[k], name, name)
+
+    def _in_8_bits(self, name: str) -> str:
+        if name in self.produced_in_8_bits:
+            return name  # its producer's pair already gives the value as stored
+        if name not in self.renamed:
+            self.renamed[name] = self._unique(f"{name}/rounded")
+            self._pair(name, self.renamed[name], name)
+        return self.renamed[name]
+
+    def _saturates(self, node: onnx.NodeProto) -> bool:
+        low, high = clip_bounds(node, self.constants)
+        scale = self.scales[node.output[0]]
+        return scale.low >= low and scale.high <= high * (1 + 1e-6)
+
+    def _pair(self, source: str, target: str, of: str) -> None:
+        scale = self.scales[of]
+        dtype = np.int8 if scale.signed else np.uint8
+        factor = self._constant(f"{of}/scale", np.array(scale.scale, np.float32))
+        zero = self._constant(f"{of}/zero", np.array(scale.zero, dtype))
+        stored = self._unique(f"{of}/stored")
+        self.nodes += [
+            helper.make_node("QuantizeLinear", [source, factor, zero], [stored], name=self._unique(f"{of}/quantize")),
+            helper.make_node(
+                "DequantizeLinear", [stored, factor, zero], [target], name=self._unique(f"{of}/dequantize")
+            ),
+        ]
+
+    def _weights(self, node: onnx.NodeProto, source: str) -> None:
+        weights = self._array(node.input[1]).astype(np.float64)
+        axis = _output_axis(node)
+        bias = self._array(node.input[2]).astype(np.float64).reshape(-1) if _has_bias(node) else None
+        around = tuple(a for a in range(weights.ndim) if a != axis) if self.per_channel else None
+        peak = np.atleast_1d(np.abs(weights).max(axis=around))
+        factor = np.maximum(peak / 127, 1e-12)
+        activation = self.scales[source].scale
+        if bias is not None:  # the bias is int32 in units of both scales, and must not overflow there
+            factor = np.maximum(
+                factor, np.abs(bias if self.per_channel else np.abs(bias).max()) / (activation * 2.0**30)
+            )
+        factor = factor.astype(np.float32).astype(np.float64)
+        shape = [1] * weights.ndim
+        shape[axis] = -1
+        grid = factor.reshape(shape) if self.per_channel else factor[0]
+        stored = np.clip(np.rint(weights / grid), -127, 127)
+        shift = self._shift(node, source, stored * grid - weights)
+        if shift is not None and node.op_type != "MatMul":
+            bias = -shift if bias is None else bias - shift
+        base = node.output[0]
+        node.input[1] = self._dequantized(f"{base}/weights", stored.astype(np.int8), factor, axis)
+        if bias is not None:
+            unit = factor * activation
+            steps = np.clip(np.rint(bias / unit), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
+            name = self._dequantized(f"{base}/bias", steps, unit, 0)
+            del node.input[2:]
+            node.input.append(name)
+
+    def _shift(self, node: onnx.NodeProto, source: str, error: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """What the rounding of the weights adds to each output channel on the calibration images, on average."""
+        mean = self.means.get(source)
+        if mean is None or node.op_type != "Conv":
+            return None
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        per_input = error.sum(axis=(2, 3))  # [out, in / groups]
+        inputs = mean.reshape(groups, -1).repeat(error.shape[0] // groups, axis=0)
+        return np.asarray((per_input * inputs).sum(axis=1))
+
+    def _dequantized(self, base: str, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
+        result = self._unique(base)
+        value = self._constant(f"{base}/stored", stored)
+        factor = factor if self.per_channel else factor[0]
+        scale = self._constant(f"{base}/scale", np.asarray(factor, np.float32))
+        zero = self._constant(f"{base}/zero", np.zeros(np.shape(factor), stored.dtype))
+        node = helper.make_node(
+            "DequantizeLinear", [value, scale, zero], [result], name=self._unique(f"{base}/dequantize")
+        )
+        if self.per_channel:
+            node.attribute.append(helper.make_attribute("axis", axis))
+        self.nodes.append(node)
+        return result
+
+    def _array(self, name: str) -> NDArray[np.generic]:
+        return np.asarray(numpy_helper.to_array(self.constants[name]))
+
+    def _constant(self, name: str, value: NDArray[np.generic]) -> str:
+        name = self._unique(name)
+        self.graph.initializer.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _unique(self, name: str) -> str:
+        result, n = name, 1
+        while result in self.taken:
+            n += 1
+            result = f"{name}.{n}"
+        self.taken.add(result)
+        return result
+
+
+def _has_bias(node: onnx.NodeProto) -> bool:
+    return len(node.input) > 2 and bool(node.input[2])
+
+
+def _output_axis(node: onnx.NodeProto) -> int:
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
+        return 0
+    return 1

@@ -1,0 +1,189 @@
+"""Float bundle + calibration pictures -> the same model in 8 bits, and what was done to it.
+
+The model's own graph decides what is quantized (`export.regions`), the device's own preprocessing what it is
+calibrated on, and the result is checked: each node that should run in 8 bits does, and no other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+
+from edge.bundle import MODEL, Bundle
+from export.calibrate import Reader
+from export.errors import ExportError
+from export.gate import Verdict, gate
+from export.observe import Method, Observed, observe
+from export.progress import Progress, silent
+from export.qdq import insert_qdq, watched
+from export.regions import Region, constants_of, data_inputs, find_region
+
+__all__ = ["Calibrated", "Quantized", "Scheme", "Verdict", "calibrate", "gate", "quantize"]
+
+Scheme = Literal["u8s8", "s8s8", "auto"]
+"""Signs of activations and weights. `u8s8` is what x86 multiplies fastest, `s8s8` what ARM does; `auto` asks here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantized:
+    """`model` in QDQ, and `report`: what runs in 8 bits, what stayed float and why, sizes, versions."""
+
+    model: onnx.ModelProto
+    report: dict[str, Any]
+    source: Bundle
+
+    @property
+    def bundle(self) -> Bundle:
+        """The source bundle with this model in it, in memory only: what the gate and `evaluate` run."""
+        return with_model(self.source, self.model.SerializeToString(deterministic=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """A float bundle and what its tensors look like on the calibration pictures; gives models in 8 bits at once."""
+
+    bundle: Bundle
+    model: onnx.ModelProto
+    observed: Observed
+    method: str
+    signed: bool
+    per_channel: bool
+    bias_correction: bool
+    skipped: dict[Path, str]
+
+    def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
+        """The model in 8 bits but for the cores whose output is named in `keep_float`.
+
+        Raises:
+            ExportError: when there is nothing to quantize, or the result is not what was planned.
+        """
+        region = find_region(self.model.graph, keep_float=keep_float)
+        means = self.observed.means if self.bias_correction else None
+        result = insert_qdq(
+            self.model, region, self.observed.ranges, signed=self.signed, per_channel=self.per_channel, means=means
+        )
+        _check(self.model, result, region)
+        return Quantized(result, self._report(region, result), self.bundle)
+
+    @property
+    def cores(self) -> list[str]:
+        """The output names of all nodes with weights that can run in 8 bits, in the graph's order."""
+        graph = self.model.graph
+        return [graph.node[i].output[0] for i in find_region(graph).cores]
+
+    def _report(self, region: Region, result: onnx.ModelProto) -> dict[str, Any]:
+        graph = self.model.graph
+        in_8_bits = Counter(graph.node[i].op_type for i in region.nodes)
+        in_float = Counter(n.op_type for i, n in enumerate(graph.node) if i not in region.nodes)
+        before, after = len(self.bundle.model), result.ByteSize()
+        return {
+            "precision": "int8",
+            "scheme": "s8s8" if self.signed else "u8s8",
+            "method": self.method,
+            "per_channel": self.per_channel,
+            "bias_correction": self.bias_correction,
+            "images": self.observed.images,
+            "images_skipped": {path.name: why for path, why in self.skipped.items()},
+            "quantized": dict(sorted(in_8_bits.items())),
+            "float": dict(sorted(in_float.items())),
+            "kept_float": dict(region.kept_float),
+            "bytes": {"float": before, "int8": after, "ratio": round(after / before, 4)},
+            "machine": platform.machine(),
+            "tools": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
+        }
+
+
+def calibrate(
+    bundle: Bundle,
+    images: Sequence[Path],
+    *,
+    scheme: Scheme = "auto",
+    method: Method = "minmax",
+    per_channel: bool = True,
+    bias_correction: bool = True,
+    progress: Progress = silent,
+) -> Calibrated:
+    """Run the float bundle over `images` and keep what quantizing it needs.
+
+    Raises:
+        ExportError: when the bundle is not float, has nothing to quantize, or no picture can be read.
+    """
+    if bundle.manifest.precision != "fp32":
+        raise ExportError(f"{bundle.path}: already {bundle.manifest.precision}; quantize the float bundle it came from")
+    if scheme not in {"u8s8", "s8s8", "auto"}:
+        raise ExportError(f"scheme {scheme!r} is not known; one of u8s8, s8s8, auto")
+    model = onnx.load_from_string(bundle.model)
+    region = find_region(model.graph)
+    if not region.cores:
+        raise ExportError(f"{bundle.path}: nothing to quantize: no convolution or matrix product with constant weights")
+    constants = constants_of(model.graph)
+    convolutions = [model.graph.node[i] for i in region.cores if model.graph.node[i].op_type == "Conv"]
+    means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
+    reader = Reader(bundle, images, progress=progress)
+    observed = observe(model, watched(model.graph, region), reader.each, method=method, means=means)
+    reader.warn_of_skipped()
+    signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
+    return Calibrated(bundle, model, observed, method, signed, per_channel, bias_correction, reader.skipped)
+
+
+def quantize(
+    bundle: Bundle,
+    images: Sequence[Path],
+    *,
+    precision: Literal["int8"] = "int8",
+    scheme: Scheme = "auto",
+    method: Method = "minmax",
+    per_channel: bool = True,
+    bias_correction: bool = True,
+    keep_float: Collection[str] = (),
+    progress: Progress = silent,
+) -> Quantized:
+    """`bundle` in 8 bits, calibrated on `images`; see `Calibrated.quantize` for `keep_float`.
+
+    Raises:
+        ExportError: as `calibrate` and `Calibrated.quantize`, and for a precision that is not known.
+    """
+    if precision != "int8":
+        raise ExportError(f"precision {precision!r} is not known; it can be int8")
+    calibrated = calibrate(
+        bundle,
+        images,
+        scheme=scheme,
+        method=method,
+        per_channel=per_channel,
+        bias_correction=bias_correction,
+        progress=progress,
+    )
+    return calibrated.quantize(keep_float)
+
+
+def with_model(bundle: Bundle, model: bytes, precision: Literal["fp32", "int8"] = "int8") -> Bundle:
+    """`bundle` with another model of the same inputs and outputs, in memory; its digests are not those of the files."""
+    manifest = bundle.manifest.model_copy(update={"precision": precision})
+    return dataclasses.replace(bundle, manifest=manifest, files={**bundle.files, MODEL: model})
+
+
+def _check(before: onnx.ModelProto, after: onnx.ModelProto, region: Region) -> None:
+    """That every planned node reads 8 bits and no other node with weights does, whatever the nodes are called."""
+    made = {name: node for node in after.graph.node for name in node.output}
+    constants = constants_of(before.graph)
+
+    def reads_8_bits(node: onnx.NodeProto) -> bool:
+        return all(name in made and made[name].op_type == "DequantizeLinear" for name in data_inputs(node, constants))
+
+    found = Counter(n.op_type for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and reads_8_bits(n))
+    weighted = [n for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"}]
+    int8 = sum(n.input[1] in made and made[n.input[1]].op_type == "DequantizeLinear" for n in weighted)
+    wanted = Counter(before.graph.node[i].op_type for i in region.cores)
+    if int8 != len(region.cores) or any(found[op] < n for op, n in wanted.items()):
+        raise ExportError(
+            f"quantization went wrong: {int8} of {len(region.cores)} planned layers hold int8 weights; please report it"
+        )

@@ -1,0 +1,157 @@
+"""Which nodes of a graph run in 8 bits: found by structure, never by name.
+
+The core is what has weights (2-D Conv, Gemm, MatMul with a constant). A node runs in 8 bits when it is a core, or
+when onnxruntime has an integer kernel for it and it lies on the data's way from one core to another. Whatever has no
+core after it (decoding, softmax, NMS, box arithmetic) therefore stays float, and so does what comes before the first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import onnx
+from onnx import numpy_helper
+
+__all__ = ["Region", "find_region"]
+
+Constants = dict[str, onnx.TensorProto]
+
+# Moves or selects values without computing new ones: input and output share scale and zero point.
+CARRIES = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice"})
+# Computes in 8 bits with scales of its own, in onnxruntime's CPU provider.
+COMPUTES = frozenset({"Add", "Mul", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Sigmoid"})
+# Vanishes into the saturation of the 8-bit output before it.
+SATURATES = frozenset({"Relu", "Clip"})
+_SEVERAL = frozenset({"Add", "Mul", "Concat", "Sub", "Div", "Max", "Min", "Sum"})
+# Beyond these, values are indices and shapes, no activations.
+_BARRIERS = frozenset({"Shape", "Size", "NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero"})
+_FUSABLE = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul"})
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The nodes to run in 8 bits, by index into `graph.node`.
+
+    `cores` are those with weights; `fused` maps a Relu or Clip to the node whose saturation replaces it; `float_out`
+    are cores whose result nobody reads in 8 bits and which can give float themselves; `kept_float` says why a core
+    (by its output's name) stays float.
+    """
+
+    nodes: frozenset[int]
+    cores: tuple[int, ...]
+    fused: dict[int, int]
+    float_out: frozenset[int]
+    kept_float: dict[str, str]
+
+
+def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> Region:
+    """The part of `graph` (nodes in topological order) to run in 8 bits.
+
+    `keep_float` holds the first output's name of each core that must stay float, whatever else holds.
+    """
+    constants = constants_of(graph)
+    producer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    reads = Counter(name for node in graph.node for name in node.input)
+    reads.update(o.name for o in graph.output)
+    weighted = [i for i, node in enumerate(graph.node) if node.op_type in {"Conv", "Gemm", "MatMul"}]
+    kept: dict[str, str] = {}
+    cores = []
+    for i in weighted:
+        reason = _unfit(graph.node[i], constants)
+        if reason is None and graph.node[i].output[0] in keep_float:
+            reason = "put back: 8 bits cost too much accuracy here"
+        if reason is None:
+            cores.append(i)
+        else:
+            kept[graph.node[i].output[0]] = reason
+    before = _ancestors(graph, producer, constants, weighted)
+    nodes = set(cores)
+    fused: dict[int, int] = {}
+    for i, node in enumerate(graph.node):
+        sources = [producer.get(name, -1) for name in data_inputs(node, constants)]
+        if i in nodes or not any(s in nodes for s in sources):
+            continue
+        if node.op_type in SATURATES:
+            # An activation of the last convolution belongs to it though no core follows.
+            wanted = i in before or sources[0] in cores
+            fusable = graph.node[sources[0]].op_type in _FUSABLE and reads[node.input[0]] == 1
+            if wanted and fusable and _replaceable(node, constants):
+                nodes.add(i)
+                fused[i] = sources[0]
+        elif i in before and _runs_in_8_bits(node, constants, whole=all(s in nodes for s in sources)):
+            nodes.add(i)
+    in_8_bits = {name for i in nodes for name in data_inputs(graph.node[i], constants)}
+    products = [i for i in cores if graph.node[i].op_type in {"Gemm", "MatMul"}]
+    float_out = frozenset(i for i in products if graph.node[i].output[0] not in in_8_bits)
+    return Region(frozenset(nodes), tuple(cores), fused, float_out, kept)
+
+
+def constants_of(graph: onnx.GraphProto) -> Constants:
+    """The tensors whose value the file holds, by name."""
+    held = {t.name: t for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            held.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
+    return held
+
+
+def data_inputs(node: onnx.NodeProto, constants: Constants) -> list[str]:
+    """The inputs that carry activations: neither constants, nor shapes, indices or regions of interest."""
+    if node.op_type in _BARRIERS:
+        return []
+    names = node.input if node.op_type in _SEVERAL or node.op_type == "MatMul" else node.input[:1]
+    return [n for n in names if n and n not in constants]
+
+
+def _ancestors(graph: onnx.GraphProto, producer: dict[str, int], constants: Constants, starts: list[int]) -> set[int]:
+    seen: set[int] = set()
+    waiting = list(starts)
+    while waiting:
+        for name in data_inputs(graph.node[waiting.pop()], constants):
+            i = producer.get(name)
+            if i is not None and i not in seen:
+                seen.add(i)
+                waiting.append(i)
+    return seen
+
+
+def _unfit(node: onnx.NodeProto, constants: Constants) -> str | None:
+    """Why a node with weights cannot run in 8 bits, or None."""
+    bias = node.input[2] if len(node.input) > 2 else ""
+    if node.input[1] not in constants or node.input[0] in constants or (bias and bias not in constants):
+        return "its weights or bias are not constant, or its input is"
+    attributes = {a.name: a for a in node.attribute}
+    if node.op_type == "Gemm" and any(attributes[k].f != 1 for k in ("alpha", "beta") if k in attributes):
+        return "alpha or beta is not 1"
+    if node.op_type == "Gemm" and "transA" in attributes and attributes["transA"].i:
+        return "its input is transposed"
+    rank = len(constants[node.input[1]].dims)
+    return None if rank == (4 if node.op_type == "Conv" else 2) else f"its weights have {rank} axes"
+
+
+def _replaceable(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Whether saturation can stand in for this activation: it must keep zero."""
+    return node.op_type == "Relu" or all(name in constants for name in node.input[1:] if name)
+
+
+def _runs_in_8_bits(node: onnx.NodeProto, constants: Constants, *, whole: bool) -> bool:
+    """Whether a node gains by 8 bits, `whole` when all it reads is so already.
+
+    Sums and products with constants are cheap in float and lose much in 8 bits.
+    """
+    if node.op_type in CARRIES:
+        return whole
+    return node.op_type in COMPUTES and not (node.op_type in {"Add", "Mul"} and any(n in constants for n in node.input))
+
+
+def clip_bounds(node: onnx.NodeProto, constants: Constants) -> tuple[float, float]:
+    """The limits of a Relu or Clip whose limits are constants."""
+    if node.op_type == "Relu":
+        return 0.0, float("inf")
+    bounds = [float("-inf"), float("inf")]
+    for i, name in enumerate(node.input[1:3]):
+        if name:
+            bounds[i] = float(numpy_helper.to_array(constants[name]).reshape(-1)[0])
+    return bounds[0], bounds[1]
