@@ -1,0 +1,129 @@
+"""A zoo net as a saved model: built by GluonCV, given weights, hybridized, written as symbol and params."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.errors import ExportError
+from export.graph import Array
+from export.source import load
+from export.translate import input_variable
+from export.zoo.labels import labels_of
+from export.zoo.pretrained import weights_file
+from export.zoo.random_weights import draw, settle
+from export.zoo.runtime import gluoncv, mxnet, quiet
+from export.zoo.table import ZooNet, find
+
+__all__ = ["Saved", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved model on disk and what is known about it: `name`, `task`, `input_hw`, `labels`, `mean`, `std`."""
+
+    symbol_path: Path
+    params_path: Path
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def build(
+    name: str,
+    *,
+    out_dir: Path,
+    random_seed: int | None = None,
+    params: Path | None = None,
+    pretrained: bool = False,
+    classes: Sequence[str] | None = None,
+    input_hw: tuple[int, int] | None = None,
+) -> Saved:
+    """Build a net of the zoo and save it.
+
+    Args:
+        name: as in GluonCV's model list.
+        out_dir: gets `<name>-symbol.json` and `<name>-0000.params`.
+        random_seed: random weights with fitting statistics.
+        params: a file of the user's, as `net.save_parameters` writes it.
+        pretrained: the published weights.
+        classes: the user's own, for nets that take them.
+        input_hw: another size than the net's usual one, pixels.
+
+    Raises:
+        ExportError: no such net, not exactly one kind of weights, or the weights do not fit.
+    """
+    entry = find(name)
+    if (random_seed is not None) + (params is not None) + pretrained != 1:
+        raise ExportError("give exactly one of: random weights (a seed), a parameter file, or pretrained")
+    if entry.unsupported:
+        raise ExportError(f"{name} cannot be built: {entry.unsupported}")
+    size = input_hw or entry.input_hw
+    weights = weights_file(name) if pretrained else params
+    with quiet():
+        net = _construct(entry, classes)
+        _initialize(net, weights)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        saved = _export(net, entry, size, out_dir)
+        labels = labels_of(net, entry, classes)
+        if random_seed is not None:
+            _randomize(saved[0], saved[1], size, random_seed)
+    return Saved(*saved, meta={**asdict(entry), "input_hw": size, "labels": labels, "classes": len(labels)})
+
+
+def _construct(entry: ZooNet, classes: Sequence[str] | None) -> Any:
+    cv = gluoncv()
+    arguments: dict[str, Any] = {"pretrained": False, "pretrained_base": False}
+    if classes is not None or entry.classes is None:
+        if classes is None:
+            raise ExportError(f"{entry.name} needs the names of your classes: --labels a,b,c")
+        arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
+    # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.
+    for dropped in ((), ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
+        kept = {key: value for key, value in arguments.items() if key not in dropped}
+        try:
+            return cv.model_zoo.get_model(entry.name, **kept)
+        except TypeError as exc:
+            last = exc
+    raise ExportError(f"GluonCV cannot build {entry.name}: {last}") from last
+
+
+def _initialize(net: Any, weights: Path | None) -> None:
+    mx = mxnet()
+    if weights is not None:
+        try:
+            net.load_parameters(str(weights))
+        except (OSError, AssertionError, ValueError, mx.MXNetError) as exc:
+            line = str(exc).strip().splitlines()[0]
+            raise ExportError(f"{weights}: the weights do not fit the net: {line}") from exc
+        return
+    net.initialize(mx.init.Normal(0.05))
+
+
+def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tuple[Path, Path]:
+    mx = mxnet()
+    with quiet():
+        net.hybridize()
+        net(mx.nd.zeros((1, 3, *size)))
+        prefix = out_dir / entry.name
+        net.export(str(prefix), epoch=0)
+    return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
+
+
+def _randomize(symbol: Path, params: Path, size: tuple[int, int], seed: int) -> None:
+    """Replace the weights on disk by random ones, the same for the same seed."""
+    mx = mxnet()
+    graph = load(symbol, params)
+    random = np.random.default_rng(seed)
+    drawn: dict[str, Array] = {}
+    for name, array in graph.params.items():
+        new = draw(name, array.shape, random)
+        drawn[name] = array if new is None else new
+    graph = replace(graph, params=drawn)
+    images = random.normal(0, 1, (2, 3, *size)).astype(np.float32)
+    settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
+    auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
+    named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}
+    mx.nd.save(str(params), named)

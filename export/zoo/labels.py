@@ -1,0 +1,59 @@
+"""The names of what a zoo net tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from export.zoo.runtime import gluoncv, quiet
+from export.zoo.table import ZooNet
+
+__all__ = ["labels_of"]
+
+_CIFAR10: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_KEYPOINTS: Final = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+
+
+def labels_of(net: Any, entry: ZooNet, classes: Sequence[str] | None) -> list[str]:
+    """The class names in the order of the net's outputs, numbers where nobody has named them."""
+    if classes is not None:
+        return list(classes)
+    named = getattr(net, "classes", None)
+    if isinstance(named, (list, tuple)) and all(isinstance(item, str) for item in named):
+        return list(named)
+    if entry.task == "pose":
+        return list(_KEYPOINTS)
+    if entry.name.startswith("cifar_"):
+        return list(_CIFAR10)
+    if entry.task == "classification" and entry.classes == 1000:
+        return _imagenet()
+    if entry.task == "segmentation":
+        return _segmentation(entry)
+    return [str(number) for number in range(entry.classes or 0)]
+
+
+def _imagenet() -> list[str]:
+    gluoncv()
+    with quiet():
+        from gluoncv.data import ImageNet1kAttr
+
+        return list(ImageNet1kAttr().classes)
+
+
+def _segmentation(entry: ZooNet) -> list[str]:
+    gluoncv()
+    with quiet():
+        from gluoncv.data.segbase import SegmentationDataset
+        from gluoncv.model_zoo.segbase import datasets
+
+    del SegmentationDataset
+    name = next((key for key in ("voc", "coco", "ade", "citys", "mhpv1") if f"_{key}" in entry.name), "citys")
+    dataset = datasets[{"ade": "ade20k"}.get(name, name)]
+    found = getattr(dataset, "CLASSES", None)
+    if found is not None and len(found) == entry.classes:
+        return list(found)
+    return [str(number) for number in range(entry.classes or 0)]

@@ -1,0 +1,108 @@
+"""Random weights that behave like trained ones: statistics fit, scores spread, rounding does not grow.
+
+Without this, activations explode or die with depth, every class scores the same, and suppression never has
+anything to suppress: a converter would pass tests that it should fail.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from export.graph import Array, Graph, Ref
+from export.zoo.run import internals
+
+__all__ = ["draw", "settle"]
+
+# Spread of the last layer's outputs: wide enough that the best class stands out, box offsets that move boxes by
+# some tenths of an anchor.
+_LOGIT_SPREAD: Final = 2.5
+_OFFSET_SPREAD: Final = 1.0
+_RESIDUAL_GAIN: Final = 0.3
+_WEIGHTED: Final = {"Convolution", "FullyConnected", "Deconvolution"}
+
+
+def draw(name: str, shape: tuple[int, ...], random: np.random.Generator) -> Array | None:
+    """A random value for one parameter by its role, float32; None for parameters whose content has a meaning."""
+    if name.endswith("running_mean"):
+        return np.zeros(shape, np.float32)
+    if name.endswith("running_var"):
+        return np.ones(shape, np.float32)
+    if name.endswith("gamma"):
+        return random.uniform(0.7, 1.3, shape).astype(np.float32)
+    if name.endswith("alpha"):
+        return random.uniform(0.1, 0.4, shape).astype(np.float32)
+    if name.endswith(("beta", "bias")):
+        return random.normal(0, 0.1, shape).astype(np.float32)
+    if name.endswith("weight"):
+        fan_in = int(np.prod(shape[1:])) or 1
+        return random.normal(0, (2 / fan_in) ** 0.5, shape).astype(np.float32)
+    return None
+
+
+def settle(symbol: Any, graph: Graph, params: dict[str, Array], feeds: dict[str, Array]) -> None:
+    """Change `params` in place: BatchNorm statistics as one training pass sees them, residual branches damped, last
+    layers scaled.
+    """
+    _damp_residuals(graph, params)
+    _calibrate(graph, params, internals(symbol, graph, feeds, training=True))
+    _scale_heads(graph, params, internals(symbol, graph, feeds))
+
+
+def _damp_residuals(graph: Graph, params: dict[str, Array]) -> None:
+    # Every residual block multiplies rounding errors; a branch that adds little multiplies them little.
+    for node in graph.nodes:
+        if node.op not in {"elemwise_add", "_plus", "broadcast_add"}:
+            continue
+        branches = [graph.node(ref) for ref in node.inputs if "BatchNorm" in graph.node(ref).op]
+        if len(branches) >= 1:
+            gamma = graph.node(branches[0].inputs[1]).name
+            if gamma in params:
+                params[gamma] = params[gamma] * np.float32(_RESIDUAL_GAIN)
+
+
+def _calibrate(graph: Graph, params: dict[str, Array], values: dict[Ref, Array]) -> None:
+    for node in graph.nodes:
+        if "BatchNorm" not in node.op or node.inputs[0] not in values:
+            continue
+        seen = values[node.inputs[0]].astype(np.float64)
+        axis = int(node.values.get("axis", "1")) % seen.ndim
+        others = tuple(dim for dim in range(seen.ndim) if dim != axis)
+        mean, variance = (graph.node(ref).name for ref in node.inputs[3:5])
+        params[mean] = seen.mean(others).astype(np.float32)
+        # A floor from all channels together: a map of one pixel says little about any one of them.
+        variances = seen.var(others)
+        params[variance] = (variances + 0.1 * (seen * seen).mean() + 1e-3).astype(np.float32)
+
+
+def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array]) -> None:
+    offsets = _last_layers(graph, [index for index, node in enumerate(graph.nodes) if node.op == "_contrib_box_decode"])
+    layers = _last_layers(graph, [ref.node for ref in graph.heads])
+    for index in layers:
+        node = graph.nodes[index]
+        spread = float(values[Ref(index, 0)].std())
+        if not np.isfinite(spread) or spread == 0:
+            continue
+        wanted = _OFFSET_SPREAD if index in offsets else _LOGIT_SPREAD
+        for ref in node.inputs[1:]:
+            name = graph.node(ref).name
+            if name in params:
+                params[name] = params[name] * np.float32(wanted / spread)
+
+
+def _last_layers(graph: Graph, starts: list[int]) -> set[int]:
+    """The layers with weights that are reached from `starts` without passing another one."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    pending = list(starts)
+    while pending:
+        index = pending.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        if graph.nodes[index].op in _WEIGHTED:
+            found.add(index)
+        else:
+            pending.extend(ref.node for ref in graph.nodes[index].inputs)
+    return found

@@ -1,0 +1,129 @@
+"""What the zoo holds, told from the names alone: task, input size and normalisation, without importing MXNet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from export.errors import ExportError
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ZooNet", "find", "list_nets"]
+
+Triple = tuple[float, float, float]
+IMAGENET_MEAN: Final[Triple] = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final[Triple] = (0.229, 0.224, 0.225)
+_CIFAR_MEAN: Final[Triple] = (0.4914, 0.4822, 0.4465)
+_CIFAR_STD: Final[Triple] = (0.2023, 0.1994, 0.2010)
+
+_CLASSES: Final = {
+    "voc": 20, "coco": 80, "ade": 150, "citys": 19, "mhpv1": 18, "kinetics400": 400, "kinetics700": 700,
+    "ucf101": 101, "hmdb51": 51, "sthsthv2": 174,
+}  # fmt: skip
+_VIDEO: Final = "_(kinetics400|kinetics700|ucf101|hmdb51|sthsthv2)"
+
+# The first pattern that a name matches says its task.
+_TASKS: Final = (
+    (rf"{_VIDEO}|^(i3d|slowfast|c3d|p3d|r2plus1d)_|^resnet(18|50)_v1b_custom$", "action"),
+    (r"^(ssd|yolo3|center_net)_|^(faster|doublehead)_rcnn|^custom_faster_rcnn", "detection"),
+    (r"^mask_rcnn|^custom_mask_rcnn", "instances"),
+    (r"^(fcn|psp|deeplab|icnet|fastscnn|danet)_|^hrnet_.*_s$", "segmentation"),
+    (r"pose_", "pose"),
+    (r"^monodepth2", "depth"),
+    (r"^siamrpn", "tracking"),
+    (r"", "classification"),
+)
+# Sizes are those that GluonCV's own evaluation uses, height x width.
+_SIZES: Final = (
+    (r"^monodepth2", (192, 640)),
+    (r"^cifar_", (32, 32)),
+    (r"^ssd_300", (300, 300)),
+    (r"^ssd_512|^center_net", (512, 512)),
+    (r"^yolo3", (416, 416)),
+    (r"rcnn", (600, 800)),
+    (r"^fastscnn", (1024, 2048)),
+    (r"^(fcn|psp|deeplab|icnet|danet)_|^hrnet_.*_s$", (480, 480)),
+    (r"pose_", (256, 192)),
+    (r"^(i3d|slowfast|r2plus1d|c3d|p3d)_", (112, 112)),
+    (r"^inceptionv3|^xception", (299, 299)),
+    (r"^nasnet", (331, 331)),
+    (r"^siamrpn", (255, 255)),
+    (r"^resnest(101)", (256, 256)),
+    (r"^resnest(200)", (320, 320)),
+    (r"^resnest(269)", (416, 416)),
+    (r"", (224, 224)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ZooNet:
+    """One name of the zoo.
+
+    `mean` and `std` apply to values in 0..1, RGB; `classes` is None where the user chooses them; `unsupported` says
+    why a net cannot be built here, and is empty where it can.
+    """
+
+    name: str
+    task: str
+    input_hw: tuple[int, int]
+    classes: int | None
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    unsupported: str = ""
+
+
+def list_nets() -> list[ZooNet]:
+    """Every name of GluonCV's zoo, in GluonCV's order."""
+    return [_describe(name) for name in _names()]
+
+
+def find(name: str) -> ZooNet:
+    """One net by name.
+
+    Raises:
+        ExportError: there is no such net; the message names close ones.
+    """
+    if name not in _names():
+        import difflib
+
+        close = ", ".join(difflib.get_close_matches(name, _names(), n=3)) or "see `gluon-export zoo list`"
+        raise ExportError(f"there is no zoo net {name!r}; close: {close}")
+    return _describe(name)
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split())
+
+
+def _describe(name: str) -> ZooNet:
+    task = next(found for pattern, found in _TASKS if re.search(pattern, name))
+    size = next(found for pattern, found in _SIZES if re.search(pattern, name))
+    cifar = name.startswith("cifar_")
+    return ZooNet(
+        name=name,
+        task=task,
+        input_hw=size,
+        classes=_classes(name, task),
+        mean=_CIFAR_MEAN if cifar else IMAGENET_MEAN,
+        std=_CIFAR_STD if cifar else IMAGENET_STD,
+        unsupported="pre-quantized: its weights can only be downloaded" if name.endswith("_int8") else "",
+    )
+
+
+def _classes(name: str, task: str) -> int | None:
+    if "custom" in name:
+        return None
+    if name.startswith("cifar_"):
+        return 10
+    if task in {"pose", "depth", "tracking"}:
+        return {"pose": 17}.get(task)
+    dataset = next((key for key in _CLASSES if re.search(rf"_{key}(_|$)", name)), None)
+    if dataset is None:
+        return {"classification": 1000, "segmentation": 19}.get(task)
+    count = _CLASSES[dataset]
+    if task == "segmentation" and dataset in {"voc", "coco"}:
+        return 21
+    return count
