@@ -101,22 +101,19 @@ class Program:
 
     def to_model(self, *, name: str = "model", producer: str = "gluon-edge") -> onnx.ModelProto:
         """The program as a model; constants are initializers and never inputs, so that a runtime folds them."""
-        graph = helper.make_graph(
-            nodes=[
-                helper.make_node(op.type, op.inputs, op.outputs, name=op.name, **op.attrs)  # type: ignore[arg-type]
-                for op in self.ops
-            ],
-            name=name,
-            inputs=[_value_info(tensor) for tensor in self.inputs],
-            outputs=[_value_info(tensor) for tensor in self.outputs],
-            initializer=[numpy_helper.from_array(array, key) for key, array in self.constants.items()],
-        )
-        return helper.make_model(
-            graph,
-            producer_name=producer,
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", self.opset)],
-        )
+        model = onnx.ModelProto(ir_version=IR_VERSION, producer_name=producer)
+        model.opset_import.add(domain="", version=self.opset)
+        graph = model.graph
+        graph.name = name
+        graph.node.extend(helper.make_node(op.type, op.inputs, op.outputs, name=op.name, **op.attrs) for op in self.ops)
+        graph.input.extend(_value_info(tensor) for tensor in self.inputs)
+        graph.output.extend(_value_info(tensor) for tensor in self.outputs)
+        for key, array in self.constants.items():
+            # Filled in place: onnx's helpers would copy each weight twice more.
+            tensor = graph.initializer.add(name=key, dims=array.shape)
+            tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensor.raw_data = np.ascontiguousarray(array).tobytes()
+        return model
 
     @classmethod
     def from_model(cls, model: onnx.ModelProto) -> Program:

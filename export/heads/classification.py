@@ -1,0 +1,34 @@
+"""Probabilities of classes."""
+
+from __future__ import annotations
+
+import math
+
+from export.build import Builder, Value
+from export.errors import ExportError
+from export.graph import Graph
+from export.heads.find import bypass
+from export.ops.common import reshape
+from export.translate import walk
+
+__all__ = ["emit_classification"]
+
+_SOFTMAX = {"softmax", "SoftmaxOutput", "Softmax", "SoftmaxActivation"}
+
+
+def emit_classification(b: Builder, graph: Graph, image: dict[str, Value], labels: int) -> None:
+    """Declare `scores` [N, C]: the net's own probabilities, or the softmax of its logits.
+
+    Raises:
+        ExportError: the number of labels is not the number of classes.
+    """
+    # Nets with auxiliary classifiers give the real one first.
+    head = graph.heads[0]
+    logits = walk(b, graph.with_heads([head]), image).values[head]
+    classes = math.prod(logits.shape[1:])
+    if classes != labels:
+        raise ExportError(f"{labels} labels were given, but {graph.origin} tells {classes} classes apart")
+    logits = reshape(b, logits, ((logits.shapes[0][0], classes), (logits.shapes[1][0], classes)))
+    finished = graph.nodes[bypass(graph, head)].op in _SOFTMAX
+    with b.scope("probabilities"):
+        b.output(logits if finished else b.op("Softmax", logits, axis=1), "scores")
