@@ -1,0 +1,233 @@
+"""The composition root: builds the agent from its configuration, starts it, waits, and stops it in order."""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from edge import __version__
+from edge.broker import mqtt_settings
+from edge.bundle import read_bundle
+from edge.cameras import open_camera
+from edge.cameras.reader import CameraReader
+from edge.clock import Clock
+from edge.config import Config
+from edge.errors import SessionError
+from edge.events import Events
+from edge.health import Health
+from edge.latest import Latest
+from edge.outbox import MemoryOutbox
+from edge.payloads import Payloads
+from edge.pipeline import Pipeline
+from edge.report import Report
+from edge.scene import Scene
+from edge.sequence import Sequence, default_state_dir, new_id
+from edge.session import SessionOptions
+from edge.stages import Stage
+from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
+from edge.uplink import Uplink
+
+__all__ = ["Agent", "run"]
+
+log = logging.getLogger(__name__)
+
+_TASKS = frozenset({"classification", "detection"})
+_CAMERAS_STOP_S = 4.5
+_DRAIN_S, _DRAIN_AFTER_FILES_S = 2.0, 15.0
+
+
+class Agent:
+    """Everything that runs on a node, built and wired; `start` and `stop` once each.
+
+    Raises:
+        EdgeError: when the bundle, the runtime, a secret or the state folder cannot be used.
+    """
+
+    def __init__(self, config: Config, *, on_end: Callable[[str | None], None], clock: Clock | None = None) -> None:
+        self._config = config
+        clock = clock or Clock()
+        mqtt = config.mqtt
+        bundle = read_bundle(config.model.bundle)
+        if bundle.manifest.task not in _TASKS:
+            raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
+        transport = _transport(config)
+        options = SessionOptions(providers=config.model.providers, threads=config.model.threads)
+        stage = Stage(bundle, options, threshold=config.model.threshold)
+        manifest = bundle.manifest
+        self._provider = stage.session.provider
+        self._fell_away = dict(stage.session.fell_away)
+        self._sequence = Sequence(config.state_dir or default_state_dir(), mqtt.node)
+        payloads = Payloads(
+            root=mqtt.root,
+            node=mqtt.node,
+            boot_id=new_id(clock.wall_ns()),
+            clock=clock,
+            model={
+                "name": manifest.name,
+                "version": manifest.version,
+                "sha256": bundle.digest,
+                "precision": manifest.precision,
+                "provider": stage.session.provider,
+            },
+            labels=bundle.labels,
+        )
+        self._outbox = MemoryOutbox(max_messages=config.outbox.max_messages, max_bytes=config.outbox.max_bytes)
+        self._uplink = Uplink(
+            transport,
+            self._outbox,
+            status_topic=payloads.topic("status"),
+            clock=clock,
+            min_wait_s=mqtt.reconnect_min_s,
+            max_wait_s=mqtt.reconnect_max_s,
+        )
+        self._outbox.wake = self._uplink.wake
+        health = Health(config.cameras)
+        self._report = Report(payloads, self._outbox, health)
+        exclusive = manifest.task == "classification"
+        ev = config.events
+        enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+        self._events = Events(
+            payloads,
+            self._outbox,
+            {name: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for name in enabled},
+            self._sequence.next,
+            threshold=stage.threshold,
+            labels=ev.labels,
+            counts=ev.counts,
+            frames_per_s=ev.frames_per_s,
+        )
+        lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
+        self._slots = Latest(list(enabled), lossless=lossless)
+        readers = [CameraReader(n, c, open_camera, self._slots, self._report, clock) for n, c in enabled.items()]
+        self._pipeline = Pipeline(readers, self._slots, stage, self._events, health, clock, on_end)
+        self._unknown = sorted(set(ev.labels) - set(bundle.labels))
+
+    def start(self) -> None:
+        """Starts every thread."""
+        config = self._config
+        for label in self._unknown:
+            log.warning("events.labels: the model has no label %r", label)
+        for provider, reason in self._fell_away.items():
+            log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
+        cameras = {name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in config.cameras.items()}
+        self._report.born(runtime={"provider": self._provider, "fell_away": self._fell_away}, cameras=cameras)
+        for name, camera in config.cameras.items():
+            if not camera.enabled:
+                self._report.state_changed(name, "disabled", "switched off in the configuration")
+        self._events.open()
+        self._uplink.start()
+        self._pipeline.start()
+
+    def publish_health(self) -> None:
+        """One `health` message."""
+        uplink, outbox = self._uplink, self._outbox
+        queue_figures = {
+            "connected": uplink.connected,
+            "connects": uplink.connects,
+            "sent": uplink.sent,
+            "refused": uplink.refused,
+            "dead": uplink.dead + self._events.dead,
+            "depth": outbox.depth,
+            "bytes": outbox.size,
+            "dropped": dict(outbox.dropped),
+        }
+        self._report.health(lambda: dict(self._slots.dropped), {"outbox": queue_figures})
+
+    def stop(self, *, drain_s: float = _DRAIN_S) -> bool:
+        """Stops everything in order; whether every thread has ended."""
+        begun = time.monotonic()
+        stuck: list[str] = []
+        for step in (self._stop_pipeline, self._say_last_words, lambda: self._stop_uplink(drain_s), self._close):
+            try:
+                stuck += step()
+            except Exception:  # noqa: PERF203 - one that cannot stop must not keep the others from it
+                log.exception("stop: a step failed")
+                stuck.append("a step of the stop")
+        if stuck:
+            log.error("stop: would not end: %s", ", ".join(stuck))
+        log.info("stopped in %.2f s", time.monotonic() - begun)
+        return not stuck
+
+    def _stop_pipeline(self) -> list[str]:
+        return self._pipeline.stop(_CAMERAS_STOP_S)
+
+    def _say_last_words(self) -> list[str]:
+        self._events.close()
+        for name, camera in self._config.cameras.items():
+            if camera.enabled:
+                self._report.state_changed(name, "offline", "the agent was stopped")
+        self.publish_health()
+        return []
+
+    def _stop_uplink(self, drain_s: float) -> list[str]:
+        return [] if self._uplink.stop(drain_s) else ["uplink"]
+
+    def _close(self) -> list[str]:
+        self._sequence.close()
+        return []
+
+
+def run(config: Config) -> int:
+    """Runs an agent until SIGTERM, SIGINT, or the end of every file; the exit status. A second SIGINT forces."""
+    happened: queue.SimpleQueue[str | int | None] = queue.SimpleQueue()  # its put may interrupt its put
+    interrupts = 0
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += number == signal.SIGINT
+        if interrupts > 1:
+            os._exit(130)
+        happened.put(number)
+
+    before = {s: signal.signal(s, on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        agent = Agent(config, on_end=happened.put)
+        log.info(
+            "gluon-edge %s node=%s bundle=%s cameras=%s transport=%s",
+            *(__version__, config.mqtt.node, config.model.bundle, ",".join(config.cameras), config.transport),
+        )
+        agent.start()
+        why = _wait(agent, happened, config.health.every_s)
+        files_ended = why is None
+        if isinstance(why, int):
+            log.info("%s: stopping", signal.Signals(why).name)
+        elif isinstance(why, str):
+            log.error("%s: stopping", why)
+        else:
+            log.info("every file has ended: stopping")
+        clean = agent.stop(drain_s=_DRAIN_AFTER_FILES_S if files_ended else _DRAIN_S)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if not clean:
+        # A thread that hangs in a driver would hang the interpreter's own end as well.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(1)
+    if isinstance(why, str):
+        raise SessionError(why)
+    return 0
+
+
+def _wait(agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s: float) -> str | int | None:
+    due = time.monotonic() + every_s
+    while True:
+        try:
+            return happened.get(timeout=max(0.0, due - time.monotonic()))
+        except queue.Empty:  # noqa: PERF203 - that is how time passes here
+            agent.publish_health()
+            due += every_s
+
+
+def _transport(config: Config) -> Transport:
+    if config.transport == "disabled":
+        return DisabledTransport()
+    if config.transport == "stdout":
+        return StdoutTransport()
+    mqtt = config.mqtt
+    will = Will(f"{mqtt.root}/{mqtt.node}/status", b"offline")
+    return MqttTransport(mqtt_settings(mqtt, client_id=mqtt.client_id or f"gluon-edge-{mqtt.node}"), will)

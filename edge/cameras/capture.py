@@ -1,0 +1,86 @@
+"""OpenCV's VideoCapture with its failures turned into errors: what video files, V4L2 and streams have in common."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.cameras.camera import Opening, Stamp
+from edge.errors import CameraError
+from edge.frame import Image
+
+__all__ = ["Capture", "backend"]
+
+# RTSP over UDP loses packets, which shows as grey smears that read as good frames.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+
+
+def backend(preferred: int) -> int:
+    """The preferred way of reading if this OpenCV was built with it, else whichever it has."""
+    registry = cv2.videoio_registry
+    has = {*registry.getStreamBackends(), *registry.getCameraBackends()}
+    return preferred if preferred in has else int(cv2.CAP_ANY)
+
+
+class Capture:
+    """A VideoCapture that was opened. A failed one never recovers: close it and make another.
+
+    Raises:
+        CameraError: `what` is away.
+    """
+
+    def __init__(self, opening: Opening, source: int | str, api: int, options: Sequence[int], what: str) -> None:
+        self._opening = opening
+        self._what = what
+        self._capture = cv2.VideoCapture()
+        opened = False
+        try:
+            opened = self._capture.open(source, api, list(options))
+        except cv2.error as e:
+            raise CameraError(f"{what}: {_reason(e)}") from e
+        finally:
+            if not opened:
+                self._capture.release()
+        if not opened:
+            raise CameraError(f"{what}: cannot be opened")
+
+    def get(self, prop: int) -> float:
+        """One of OpenCV's properties; 0 when it is not known."""
+        return float(self._capture.get(prop))
+
+    def set(self, prop: int, value: float) -> bool:
+        """Sets one of OpenCV's properties; whether it was understood."""
+        return bool(self._capture.set(prop, value))
+
+    def grab(self) -> Stamp | None:
+        """Waits for a frame without decoding more of it than must be; None when none came."""
+        try:
+            arrived = self._capture.grab()
+        except cv2.error as e:
+            raise CameraError(f"{self._what}: {_reason(e)}") from e
+        return self._opening.stamp() if arrived else None
+
+    def retrieve(self) -> Image:
+        """The grabbed frame, in memory of its own."""
+        try:
+            ok, image = self._capture.retrieve()
+        except cv2.error as e:
+            raise CameraError(f"{self._what}: {_reason(e)}") from e
+        if not ok or image is None or image.size == 0:
+            raise CameraError(f"{self._what}: sent a frame that cannot be decoded")
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise CameraError(f"{self._what}: sent {image.dtype} {list(image.shape)}, not uint8 [H, W, 3]")
+        return np.asarray(image)
+
+    def close(self) -> None:
+        """Releases the device or file."""
+        with contextlib.suppress(cv2.error):
+            self._capture.release()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

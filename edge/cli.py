@@ -1,0 +1,155 @@
+"""`gluon-edge`: the commands of the device, their arguments, and how they end."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge import __version__, verbs
+from edge.errors import EdgeError
+from edge.log import set_up_logging
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it nowhere else
+
+__all__ = ["main"]
+
+log = logging.getLogger(__name__)
+
+_QUIET = {
+    # OpenCV and FFmpeg write whole URLs, passwords included, to stderr when a camera is away.
+    "OPENCV_LOG_LEVEL": "OFF",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    # A V4L2 camera that stops sending would block for 10 s.
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "3",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0 done, 1 not, 2 wrong usage, 130 on Ctrl-C."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    args = _parser().parse_args(argv)
+    set_up_logging(verbose=args.verbose)
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except EdgeError as e:
+        log.debug("", exc_info=True)
+        return verbs.fail(str(e))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as e:
+        log.debug("", exc_info=True)
+        return verbs.fail(f"unexpected {type(e).__name__}: {e}; please report it with what --verbose prints")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gluon-edge",
+        description="The agent on the camera node, and its tools.",
+        epilog="example: gluon-edge run -c agent.toml",
+    )
+    parser.add_argument("--version", action="version", version=f"gluon-edge {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = _command(commands, "run", verbs.run, "Run the agent until SIGTERM or Ctrl-C.", "-c agent.toml")
+    _add_config(run)
+
+    predict = _command(
+        commands, "predict", verbs.predict, "What a model says of pictures.", "ssd.zip street.jpg --draw out/"
+    )
+    predict.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    predict.add_argument("--draw", type=Path, metavar="DIR", help="draw the results into this folder")
+    predict.add_argument("--threshold", type=_number(float, 0.0, 1.0), metavar="SCORE", help="least score, 0 to 1")
+    _add_json(predict, "a JSON object an image, a line each")
+    _add_session(predict)
+
+    watch = _command(commands, "watch", verbs.watch, "Show events as they come.", "--broker mqtt://localhost:1883")
+    watch.add_argument("--broker", metavar="URL", help="default: mqtt://localhost:1883")
+    watch.add_argument("--topic", metavar="FILTER", help="default: edge/#")
+    watch.add_argument("--count", type=_number(int, 1), metavar="N", help="stop after N events")
+    watch.add_argument("--seconds", type=_number(float, 0.0), metavar="S", help="stop after S seconds")
+    watch.add_argument("--username", metavar="NAME")
+    watch.add_argument("--password-file", type=Path, metavar="FILE", help="a file that only you may read")
+    _add_config(watch, required=False)
+    _add_json(watch, "a JSON object a message, a line each, and the sums at the end")
+
+    _add_bundle(commands)
+    _add_config_group(commands)
+    return parser
+
+
+def _add_bundle(commands: "Commands") -> None:
+    group = _group(commands, "bundle", "Look into bundles, and test them on this device.", "test ssd.zip")
+    for name, verb, text in (
+        ("info", verbs.bundle_info, "What a bundle holds."),
+        ("verify", verbs.bundle_verify, "Check every file against its SHA-256."),
+        ("test", verbs.bundle_test, "Run the golden sample on this device's own kernels."),
+    ):
+        sub = _command(group, name, verb, text, "ssd.zip")
+        sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+        _add_json(sub)
+        if name == "test":
+            _add_session(sub)
+
+
+def _add_config_group(commands: "Commands") -> None:
+    group = _group(commands, "config", "Check, show or describe configurations.", "check -c agent.toml")
+    for name, verb, text in (
+        ("check", verbs.config_check, "Everything that is wrong, a line each."),
+        ("show", verbs.config_show, "The configuration with every default."),
+    ):
+        sub = _command(group, name, verb, text, "-c agent.toml")
+        _add_config(sub)
+        _add_json(sub)
+    _add_json(_command(group, "schema", verbs.config_schema, "The configuration's JSON Schema.", "> agent.schema.json"))
+
+
+def _command(
+    commands: "Commands", name: str, verb: Callable[[argparse.Namespace], int], text: str, example: str
+) -> argparse.ArgumentParser:
+    sub = commands.add_parser(name, help=text, description=text)
+    sub.epilog = f"example: {sub.prog} {example}"
+    sub.add_argument("-v", "--verbose", action="store_true", help="tell more on stderr")
+    sub.set_defaults(command=verb)
+    return sub
+
+
+def _group(commands: "Commands", name: str, text: str, example: str) -> "Commands":
+    sub = commands.add_parser(name, help=text, description=text)
+    sub.epilog = f"example: {sub.prog} {example}"
+    return sub.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _add_config(sub: argparse.ArgumentParser, *, required: bool = True) -> None:
+    sub.add_argument("-c", "--config", type=Path, required=required, metavar="FILE", help="the configuration, TOML")
+
+
+def _add_json(sub: argparse.ArgumentParser, text: str = "JSON on stdout") -> None:
+    sub.add_argument("--json", action="store_true", help=text)
+
+
+def _add_session(sub: argparse.ArgumentParser) -> None:
+    providers = ("cpu", "cuda", "tensorrt", "openvino")
+    sub.add_argument("--provider", choices=providers, default="cpu", help="what to run on (default: cpu)")
+    sub.add_argument("--threads", type=_number(int, 0), default=0, metavar="N", help="default: as many as cores")
+
+
+def _number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
+        return value
+
+    parse.__name__ = "number"
+    return parse

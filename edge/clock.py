@@ -1,0 +1,74 @@
+"""Where time comes from: wall and monotonic nanoseconds, and whether the wall clock can be believed."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Clock", "ClockState", "iso_utc"]
+
+_UNSYNC = 0x40  # STA_UNSYNC of timex.h
+_TIME_ERROR = 5
+_FRESH_NS = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """Whether something keeps the wall clock right: `source` is who says so, `error_ms` its bound on the error."""
+
+    synced: bool
+    source: str
+    error_ms: float | None
+
+
+class _Timex(ctypes.Structure):
+    """The kernel's struct timex (adjtimex(2)) on 64-bit Linux."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 512),
+    )
+
+
+def kernel_clock_state() -> ClockState:
+    """What the kernel's clock discipline says; chrony, ntpd and systemd-timesyncd all keep it up to date."""
+    unknown = ClockState(synced=False, source="unknown", error_ms=None)
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return unknown
+    timex = _Timex()
+    code = adjtimex(ctypes.byref(timex))
+    if code < 0:
+        return unknown
+    synced = code != _TIME_ERROR and not timex.status & _UNSYNC
+    return ClockState(synced=synced, source="kernel", error_ms=timex.maxerror / 1e3 if synced else None)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The clock everything takes its times from; tests put in their own."""
+
+    wall_ns: Callable[[], int] = time.time_ns
+    mono_ns: Callable[[], int] = time.monotonic_ns
+    ask: Callable[[], ClockState] = kernel_clock_state
+    _state: ClockState | None = field(default=None, init=False)
+    _asked_ns: int = field(default=0, init=False)
+
+    def state(self) -> ClockState:
+        """The state of the wall clock, asked for again every ten seconds."""
+        now = self.mono_ns()
+        if self._state is None or now - self._asked_ns > _FRESH_NS:
+            self._state, self._asked_ns = self.ask(), now
+        return self._state
+
+
+def iso_utc(wall_ns: int) -> str:
+    """`2026-11-22T10:22:01.123456Z`: UTC with microseconds."""
+    seconds, ns = divmod(wall_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ns // 1000:06d}Z"

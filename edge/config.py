@@ -1,0 +1,253 @@
+"""The whole configuration of an agent as one frozen, typed and bounded value; edge.configfile reads it."""
+
+import platform
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "CameraConfig",
+    "CameraKind",
+    "Config",
+    "EventsConfig",
+    "HealthConfig",
+    "ModelConfig",
+    "MqttConfig",
+    "OutboxConfig",
+]
+
+CameraKind = Literal["video", "images", "v4l2", "url"]
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+_STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https"})
+_RESERVED_CAMERAS = frozenset({"status", "info", "health", "gap", "cmd", "ack"})
+
+
+def _from_the_files_folder(path: Path, info: ValidationInfo) -> Path:
+    base: Path | None = (info.context or {}).get("folder")
+    path = path.expanduser()
+    return base / path if base is not None else path
+
+
+LocalPath = Annotated[Path, AfterValidator(_from_the_files_folder)]
+"""A path as written, taken from the folder of the configuration file when it is relative."""
+
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelConfig(_Section):
+    """`[model]`: which bundle, and how it runs."""
+
+    bundle: LocalPath
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    providers: Annotated[tuple[Literal["cpu", "cuda", "tensorrt", "openvino"], ...], Field(min_length=1)] = ("cpu",)
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+
+
+class CameraConfig(_Section):
+    """`[cameras.NAME]`: one source of frames."""
+
+    source: Annotated[int, Field(strict=True, ge=0, le=255)] | Line
+    kind: CameraKind | None = None
+    enabled: bool = True
+    pace: Literal["native", "fast"] = "native"
+    loop: bool = False
+    start_s: Annotated[float, Field(ge=0, le=1e7)] = 0.0
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    width: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    height: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    username: Line | None = None
+    password_file: LocalPath | None = None
+    open_timeout_s: Annotated[float, Field(gt=0, le=4)] = 4.0
+    read_timeout_s: Annotated[float, Field(gt=0, le=4)] = 3.0
+
+    @field_validator("source")
+    @classmethod
+    def _path_from_the_files_folder(cls, source: int | str, info: ValidationInfo) -> int | str:
+        if isinstance(source, int) or "://" in source:
+            return source
+        path = str(_from_the_files_folder(Path(source), info))
+        return path + "/" if source.endswith("/") else path
+
+    @property
+    def inferred_kind(self) -> CameraKind:
+        """`kind`, or what the source looks like: a number or /dev is V4L2, a URL a stream, a folder images."""
+        if self.kind is not None:
+            return self.kind
+        if isinstance(self.source, int) or self.source.startswith("/dev/"):
+            return "v4l2"
+        if "://" in self.source:
+            return "url"
+        path = Path(self.source)
+        if self.source.endswith("/") or path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+            return "images"
+        return "video"
+
+    @property
+    def finite(self) -> bool:
+        """Whether the source comes to an end by itself."""
+        return self.inferred_kind in {"video", "images"} and not self.loop
+
+    @model_validator(mode="after")
+    def _kind_fits_the_source(self) -> "CameraConfig":
+        kind = self.inferred_kind
+        if isinstance(self.source, str) and "://" in self.source:
+            scheme = urlsplit(self.source).scheme.lower()
+            if scheme not in _STREAM_SCHEMES:
+                raise ValueError(
+                    f"a camera URL starts with one of {', '.join(sorted(_STREAM_SCHEMES))}, not {scheme!r}"
+                )
+            if kind != "url":
+                raise ValueError(f"a URL is not kind {kind!r}")
+        elif kind == "url":
+            raise ValueError("kind 'url' needs a source such as rtsp://host/path")
+        if isinstance(self.source, int) and kind != "v4l2":
+            raise ValueError(f"a number is a V4L2 camera, not kind {kind!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_what_its_kind_can_do(self) -> "CameraConfig":
+        kind = self.inferred_kind
+        if kind in {"v4l2", "url"} and (self.pace == "fast" or self.loop or self.start_s):
+            raise ValueError("pace, loop and start_s are for files; a live camera has one pace and no beginning")
+        if self.pace == "fast" and self.fps is not None:
+            raise ValueError("pace 'fast' uses every frame as fast as it goes; leave fps out")
+        if kind != "v4l2" and (self.width or self.height):
+            raise ValueError("width and height are for V4L2 cameras; other sources come in their own size")
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together")
+        if kind != "url" and (self.username or self.password_file):
+            raise ValueError("username and password_file are for URLs")
+        if self.password_file and not self.username:
+            raise ValueError("password_file needs a username")
+        return self
+
+
+class MqttConfig(_Section):
+    """`[mqtt]`: the broker, and the names under which this node speaks."""
+
+    broker: Line = "mqtt://localhost:1883"
+    node: Name = Field(default_factory=lambda: node_from_host(platform.node()))
+    root: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?$")] = "edge"
+    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = None
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    username: Line | None = None
+    password_file: LocalPath | None = None
+    ca_file: LocalPath | None = None
+    cert_file: LocalPath | None = None
+    key_file: LocalPath | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=1200)] = 20
+    connect_timeout_s: Annotated[float, Field(gt=0, le=4)] = 3.0
+    reconnect_min_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    reconnect_max_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+
+    @field_validator("broker")
+    @classmethod
+    def _is_a_broker(cls, broker: str) -> str:
+        broker_address(broker)
+        return broker
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "MqttConfig":
+        if self.password_file and not self.username:
+            raise ValueError("password_file needs a username")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("ca_file, cert_file and key_file need a broker that starts with mqtts://")
+        if self.reconnect_min_s > self.reconnect_max_s:
+            raise ValueError("reconnect_min_s is more than reconnect_max_s")
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return broker_address(self.broker)[2]
+
+
+class EventsConfig(_Section):
+    """`[events]`: what of the results is told, and how often."""
+
+    labels: Annotated[tuple[Line, ...], Field(max_length=1000)] = ()
+    hold_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    counts: bool = True
+    frames_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.0
+
+
+class OutboxConfig(_Section):
+    """`[outbox]`: the bounds of what waits for the broker, in memory."""
+
+    max_messages: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    max_bytes: Annotated[int, Field(ge=1 << 18, le=1 << 30)] = 16 << 20
+
+
+class HealthConfig(_Section):
+    """`[health]`: the node's own figures."""
+
+    every_s: Seconds = 10.0
+
+
+class Config(_Section):
+    """An agent's configuration."""
+
+    model: ModelConfig
+    cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=64)]
+    transport: Literal["mqtt", "stdout", "disabled"] = "mqtt"
+    mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    events: EventsConfig = EventsConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    health: HealthConfig = HealthConfig()
+    state_dir: LocalPath | None = None
+
+    @field_validator("cameras")
+    @classmethod
+    def _names_are_free(cls, cameras: dict[str, CameraConfig]) -> dict[str, CameraConfig]:
+        taken = sorted(_RESERVED_CAMERAS & cameras.keys())
+        if taken:
+            raise ValueError(f"{taken[0]!r} is a topic of the node itself; give the camera another name")
+        return cameras
+
+
+def broker_address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is wanted, of `mqtt://host[:port]` or `mqtts://host[:port]`.
+
+    Raises:
+        ValueError: saying how a broker's URL looks.
+    """
+    shape = "a broker looks like mqtt://host:1883 or mqtts://host:8883"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(shape) from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong in the URL; use username and password_file")
+    if parts.scheme not in {"mqtt", "mqtts"} or not host or parts.path not in {"", "/"} or parts.query or port == 0:
+        raise ValueError(shape)
+    tls = parts.scheme == "mqtts"
+    return host, port or (8883 if tls else 1883), tls
+
+
+def node_from_host(host: str) -> str:
+    """A node's name made of a host's name: `Kerb-1.local` -> `kerb-1`."""
+    return re.sub(r"[^a-z0-9_-]", "-", host.partition(".")[0].lower())[:64] or "node"

@@ -1,0 +1,138 @@
+"""Results -> messages: what came, changed and left, how many there are, and, when asked for, every frame."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edge.frame import Frame
+from edge.log import Repeats
+from edge.message import IllegalMessageError, Importance, Message, encode
+from edge.outbox import Outbox
+from edge.payloads import Payloads
+from edge.results import Classification, Detections, Result
+from edge.scene import Change, Scene, Sighting
+from edge.stages import Timing
+
+__all__ = ["Events", "sightings"]
+
+log = logging.getLogger(__name__)
+
+_MAX_OBJECTS_A_FRAME = 300
+_MAX_ZEROES = 100
+_UNTIMED = Timing(0.0, 0.0, 0.0)
+
+
+def sightings(result: Result, frame: Frame, *, threshold: float) -> list[Sighting]:
+    """What a result shows, with boxes as shares of the frame; what is not a number is left out.
+
+    Raises:
+        TypeError: for a result that makes no events in this version.
+    """
+    if isinstance(result, Classification):
+        best = [(int(label), float(score)) for label, score in zip(result.labels[:1], result.scores[:1], strict=True)]
+        return [Sighting(label, score) for label, score in best if math.isfinite(score) and score >= threshold]
+    if isinstance(result, Detections):
+        width, height = frame.width, frame.height
+        found = []
+        rows = zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True)
+        for label, score, (x1, y1, x2, y2) in rows:
+            box = (_share(x1, width), _share(y1, height), _share(x2, width), _share(y2, height))
+            if all(map(math.isfinite, (score, *box))):
+                found.append(Sighting(label, score, box))
+        return found
+    raise TypeError(f"{type(result).__name__} makes no events in this version")
+
+
+class Events:
+    """Tells the outbox what happens in front of the cameras. One thread, the inference's, calls it."""
+
+    def __init__(
+        self,
+        payloads: Payloads,
+        outbox: Outbox,
+        scenes: Mapping[str, Scene],
+        next_seq: Callable[[], int],
+        *,
+        threshold: float,
+        labels: Sequence[str] = (),
+        counts: bool = True,
+        frames_per_s: float = 0.0,
+    ) -> None:
+        self._payloads = payloads
+        self._outbox = outbox
+        self._scenes = scenes
+        self._next_seq = next_seq
+        self._threshold = threshold
+        wanted = set(labels)
+        self._wanted = {i for i, label in enumerate(payloads.labels) if not wanted or label in wanted}
+        self._count_topics = payloads.count_topics() if counts else []
+        self._told: dict[str, dict[int, int]] = {camera: {} for camera in scenes}
+        self._last: dict[str, tuple[Frame, Timing]] = {}
+        self._frame_gap_ns = round(1e9 / frames_per_s) if frames_per_s else None
+        self._next_frame_ns = dict.fromkeys(scenes, 0)
+        self._repeats = Repeats(log)
+        self.dead = 0
+
+    def open(self) -> None:
+        """Says that nothing is in view yet, over what an earlier run may have left at the broker."""
+        if len(self._wanted) <= _MAX_ZEROES:
+            for camera in self._scenes:
+                self._tell_counts(camera, dict.fromkeys(self._wanted, 0))
+
+    def seen(self, frame: Frame, result: Result, timing: Timing) -> None:
+        """Tells what a frame brought."""
+        scene = self._scenes[frame.camera]
+        shown = [s for s in sightings(result, frame, threshold=self._threshold) if s.label_id in self._wanted]
+        self._last[frame.camera] = (frame, timing)
+        for change in scene.see(frame, shown):
+            self._tell(change, frame, timing)
+        self._tell_counts(frame.camera, scene.counts)
+        if self._frame_gap_ns is not None and frame.mono_ns >= self._next_frame_ns[frame.camera]:
+            due_ns = self._next_frame_ns[frame.camera] + self._frame_gap_ns
+            later_ns = frame.mono_ns + self._frame_gap_ns
+            self._next_frame_ns[frame.camera] = due_ns if due_ns > frame.mono_ns else later_ns
+            payload = self._payloads.frame(frame, shown[:_MAX_OBJECTS_A_FRAME], timing)
+            self._put((frame.camera, "frame"), payload, Importance.NOW_OR_NEVER, qos=0)
+
+    def gone(self, camera: str) -> None:
+        """Ends what was in a camera's view."""
+        if camera in self._last:
+            frame, _ = self._last.pop(camera)
+            for change in self._scenes[camera].leave():
+                self._tell(change, frame, _UNTIMED)
+            self._tell_counts(camera, {})
+
+    def close(self) -> None:
+        """Ends what is in view of any camera."""
+        for camera in self._scenes:
+            self.gone(camera)
+
+    def _tell(self, change: Change, frame: Frame, timing: Timing) -> None:
+        payload = self._payloads.event(change, frame, timing, self._next_seq())
+        self._put((frame.camera, "event"), payload, Importance.A, qos=1)
+
+    def _tell_counts(self, camera: str, counts: Mapping[int, int]) -> None:
+        if not self._count_topics:
+            return
+        told = self._told[camera]
+        if told == counts:
+            return
+        for label in told.keys() | counts.keys():
+            count = counts.get(label, 0)
+            if told.get(label) != count:
+                told[label] = count
+                topic = self._payloads.topic(camera, "count", self._count_topics[label])
+                body = str(count).encode()
+                self._outbox.put(Message(topic, body, Importance.B, qos=1, retain=True, stamped=False, last_value=True))
+
+    def _put(self, levels: tuple[str, ...], payload: Mapping[str, Any], importance: Importance, *, qos: int) -> None:
+        try:
+            self._outbox.put(Message(self._payloads.topic(*levels), encode(payload), importance, qos=qos))
+        except IllegalMessageError as e:
+            self.dead += 1
+            self._repeats.failed(f"a message that no broker takes was given up: {e}")
+
+
+def _share(value: float, of: int) -> float:
+    return min(1.0, max(0.0, value / of)) if math.isfinite(value) else math.nan

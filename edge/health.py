@@ -1,0 +1,107 @@
+"""The node's own figures: counters, rates, percentiles."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["Health", "percentiles"]
+
+_KEPT = 2048
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float] | None:
+    """Median, 90th and 99th percentile and the most, by the nearest rank; None of nothing."""
+    ranked = sorted(values)
+    if not ranked:
+        return None
+    n = len(ranked)
+    found = {f"p{p}": round(ranked[min(n - 1, -(-n * p // 100) - 1)], 3) for p in (50, 90, 99)}
+    return {**found, "max": round(ranked[-1], 3)}
+
+
+class _Recent:
+    """The newest values since they were last asked for, at most `_KEPT` of them."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+        self._at = 0
+
+    def add(self, value: float) -> None:
+        if len(self._values) < _KEPT:
+            self._values.append(value)
+        else:
+            self._values[self._at] = value
+            self._at = (self._at + 1) % _KEPT
+
+    def flush(self) -> list[float]:
+        values, self._values, self._at = self._values, [], 0
+        return values
+
+
+class Health:
+    """Counts what happens; any thread may tell it."""
+
+    def __init__(self, cameras: Iterable[str], *, mono: Callable[[], float] = time.monotonic) -> None:
+        self._mono = mono
+        self._lock = threading.Lock()
+        self._started = self._flushed = mono()
+        self._read = dict.fromkeys(cameras, 0)
+        self._used = dict.fromkeys(self._read, 0)
+        self._used_before = dict(self._used)
+        self._states: dict[str, str] = dict.fromkeys(self._read, "offline")
+        self._failures = 0
+        self._recent = {name: _Recent() for name in ("age", "pre", "infer", "post")}
+
+    def frame_read(self, camera: str) -> None:
+        """A camera gave a frame."""
+        with self._lock:
+            self._read[camera] += 1
+
+    def frame_used(self, camera: str, *, age_ms: float, pre_ms: float, infer_ms: float, post_ms: float) -> None:
+        """A frame went through the model; `age_ms` from its capture until its messages were accepted."""
+        with self._lock:
+            self._used[camera] += 1
+            for name, value in (("age", age_ms), ("pre", pre_ms), ("infer", infer_ms), ("post", post_ms)):
+                self._recent[name].add(value)
+
+    def inference_failed(self) -> None:
+        """The model failed on a frame."""
+        with self._lock:
+            self._failures += 1
+
+    def camera_state(self, camera: str, state: str) -> None:
+        """A camera went online or offline."""
+        with self._lock:
+            self._states[camera] = state
+
+    def used(self) -> int:
+        """Frames that went through the model, since the start."""
+        with self._lock:
+            return sum(self._used.values())
+
+    def figures(self, dropped: dict[str, int]) -> dict[str, Any]:
+        """The payload's part that is known here; rates and percentiles since it was last asked for."""
+        with self._lock:
+            now = self._mono()
+            seconds, self._flushed = max(1e-9, now - self._flushed), now
+            cameras = {
+                name: {
+                    "state": self._states[name],
+                    "frames": self._read[name],
+                    "inferred": self._used[name],
+                    "dropped": dropped.get(name, 0),
+                    "fps": round((self._used[name] - self._used_before[name]) / seconds, 2),
+                }
+                for name in self._read
+            }
+            fps = (sum(self._used.values()) - sum(self._used_before.values())) / seconds
+            self._used_before = dict(self._used)
+            recent = {f"{name}_ms": percentiles(values.flush()) for name, values in self._recent.items()}
+            return {
+                "uptime_s": round(now - self._started, 1),
+                "fps": round(fps, 2),
+                "latency": recent,
+                "cameras": cameras,
+                "inference_failures": self._failures,
+            }

@@ -1,0 +1,149 @@
+"""Topics and payloads as docs/mqtt.md and edge/schemas/ promise them."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge import __version__
+from edge.clock import Clock, iso_utc
+from edge.frame import Frame
+from edge.scene import Change, Sighting
+from edge.sequence import topic_name
+from edge.stages import Timing
+
+__all__ = ["SCHEMAS", "Payloads"]
+
+SCHEMAS = ("event/1.0", "frame/1.0", "health/1.0", "info/1.0", "state/1.0")
+_MAX_LABELS_TOLD = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """Who speaks, and about which model: what every payload has in common."""
+
+    root: str
+    node: str
+    boot_id: str
+    clock: Clock
+    model: Mapping[str, Any]
+    labels: Sequence[str]
+
+    def topic(self, *levels: str) -> str:
+        """`<root>/<node>/<levels>`."""
+        return "/".join((self.root, self.node, *levels))
+
+    def count_topics(self) -> list[str]:
+        """For each label the last level of its topic; labels that would share one get their number."""
+        names = [topic_name(label) for label in self.labels]
+        twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+        return [f"{name}-{i}" if name in twice else name for i, name in enumerate(names)]
+
+    def event(self, change: Change, frame: Frame, timing: Timing, seq: int) -> dict[str, Any]:
+        """`<camera>/event`."""
+        visit = change.visit
+        state = self.clock.state()
+        return {
+            "schema": "event/1.0",
+            "id": visit.id,
+            "type": change.type,
+            "seq": seq,
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "camera": frame.camera,
+            "captured_at": iso_utc(frame.captured_ns),
+            "mono_ns": frame.mono_ns,
+            "clock": asdict(state),
+            "model": dict(self.model),
+            "frame": {"id": frame.id, "width": frame.width, "height": frame.height},
+            "object": {
+                "track_id": None,
+                **self._object(visit.best),
+                "top_score": round(visit.top_score, 4),
+                "area": None if visit.best.area is None else round(visit.best.area, 6),
+                "count": visit.count,
+                "zones": [],
+                "entered_zones": [],
+                "stationary": None,
+                "start": iso_utc(visit.start_ns),
+                "end": iso_utc(visit.seen_ns) if change.type == "end" else None,
+            },
+            "timing": self._timing(frame, timing),
+        }
+
+    def frame(self, frame: Frame, sightings: Sequence[Sighting], timing: Timing) -> dict[str, Any]:
+        """`<camera>/frame`."""
+        return {
+            "schema": "frame/1.0",
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "camera": frame.camera,
+            "captured_at": iso_utc(frame.captured_ns),
+            "mono_ns": frame.mono_ns,
+            "frame": {"id": frame.id, "width": frame.width, "height": frame.height},
+            "objects": [self._object(s) for s in sightings],
+            "timing": self._timing(frame, timing),
+        }
+
+    def camera_state(self, camera: str, state: str, reason: str | None) -> dict[str, Any]:
+        """`<camera>/state`."""
+        return {
+            "schema": "state/1.0",
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "camera": camera,
+            "state": state,
+            "reason": None if reason is None else reason[:500],
+            "since": iso_utc(self.clock.wall_ns()),
+        }
+
+    def info(self, *, runtime: Mapping[str, Any], cameras: Mapping[str, Any], started_ns: int) -> dict[str, Any]:
+        """`info`: the birth of a node."""
+        told = len(self.labels) <= _MAX_LABELS_TOLD
+        return {
+            "schema": "info/1.0",
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "started_at": iso_utc(started_ns),
+            "version": __version__,
+            "schemas": list(SCHEMAS),
+            "hardware": {"machine": platform.machine(), "model": _board(), "cores": os.cpu_count() or 1},
+            "runtime": {"python": platform.python_version(), **runtime},
+            "cameras": dict(cameras),
+            "model": dict(self.model),
+            "classes": len(self.labels),
+            "labels": [{"label": a, "topic": b} for a, b in zip(self.labels, self.count_topics(), strict=True)]
+            if told
+            else None,
+        }
+
+    def health(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """`health`."""
+        head = {"schema": "health/1.0", "boot_id": self.boot_id, "node": self.node}
+        return {**head, "at": iso_utc(self.clock.wall_ns()), "clock": asdict(self.clock.state()), **figures}
+
+    def _object(self, sighting: Sighting) -> dict[str, Any]:
+        return {
+            "label": self.labels[sighting.label_id],
+            "label_id": sighting.label_id,
+            "score": round(sighting.score, 4),
+            "box": None if sighting.box is None else [round(v, 5) for v in sighting.box],
+        }
+
+    def _timing(self, frame: Frame, timing: Timing) -> dict[str, float]:
+        return {
+            "age_ms": round((self.clock.mono_ns() - frame.mono_ns) / 1e6, 3),
+            "pre_ms": round(timing.pre_ms, 3),
+            "infer_ms": round(timing.infer_ms, 3),
+            "post_ms": round(timing.post_ms, 3),
+        }
+
+
+def _board() -> str | None:
+    """`Raspberry Pi 5 Model B Rev 1.0`, where the firmware tells."""
+    try:
+        return Path("/proc/device-tree/model").read_text().strip("\x00\n ")[:200] or None
+    except (OSError, UnicodeDecodeError):
+        return None

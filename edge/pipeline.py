@@ -1,0 +1,111 @@
+"""The threads between cameras and events: one a camera, one for the model; their life and their death."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from edge.cameras.reader import CameraReader
+from edge.clock import Clock
+from edge.errors import SessionError
+from edge.frame import Frame
+from edge.health import Health
+from edge.latest import Gone, Latest
+from edge.log import Repeats
+from edge.results import Result
+from edge.stages import Stage, Timing
+
+__all__ = ["Pipeline", "Sink"]
+
+log = logging.getLogger(__name__)
+
+_TOO_MANY_FAILURES = 30
+
+
+class Sink(Protocol):
+    """Where results go; called on the inference thread."""
+
+    def seen(self, frame: Frame, result: Result, timing: Timing) -> None:
+        """A frame went through the model."""
+
+    def gone(self, camera: str) -> None:
+        """A camera is away; its last frame has been seen."""
+
+
+class Pipeline:
+    """Runs readers and the model until it is stopped, or all files have ended.
+
+    `on_end` is called once from the inference thread when there is nothing more to do: with None when every file
+    has ended, with the reason when the model cannot be run.
+    """
+
+    def __init__(
+        self,
+        readers: Sequence[CameraReader],
+        slots: Latest,
+        stage: Stage,
+        sink: Sink,
+        health: Health,
+        clock: Clock,
+        on_end: Callable[[str | None], None],
+    ) -> None:
+        self._readers = readers
+        self._slots = slots
+        self._stage = stage
+        self._sink = sink
+        self._health = health
+        self._clock = clock
+        self._on_end = on_end
+        self._repeats = Repeats(log)
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    def start(self) -> None:
+        """Starts the threads; without cameras there are none."""
+        if self._readers:
+            self._thread.start()
+        for reader in self._readers:
+            reader.start()
+
+    def stop(self, timeout_s: float) -> list[str]:
+        """Stops cameras, then the model; the names of the threads that would not end in time."""
+        deadline = time.monotonic() + timeout_s
+        for reader in self._readers:
+            reader.stop()
+        self._slots.close()
+        stuck = [f"camera-{r.name}" for r in self._readers if not r.join(max(0.0, deadline - time.monotonic()))]
+        if self._readers:
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+            if self._thread.is_alive():
+                stuck.append("inference")
+        return stuck
+
+    def _run(self) -> None:
+        reason: str | None = None
+        while reason is None:
+            item = self._slots.take()
+            if item is None:
+                break
+            try:
+                if isinstance(item, Gone):
+                    self._sink.gone(item.camera)
+                else:
+                    self._use(item)
+            except SessionError as e:
+                self._health.inference_failed()
+                self._repeats.failed(str(e))
+                if self._repeats.count >= _TOO_MANY_FAILURES:
+                    reason = f"the model failed on {self._repeats.count} frames in a row: {e}"
+            except Exception:  # one frame that cannot be told must not end the thread
+                log.exception("camera=%s: unexpected; going on with the next frame", item.camera)
+        self._on_end(reason)
+
+    def _use(self, frame: Frame) -> None:
+        result, timing = self._stage(frame.image)
+        if self._repeats.count:
+            log.info("the model works again after %d failures", self._repeats.succeeded())
+        self._sink.seen(frame, result, timing)
+        age_ms = (self._clock.mono_ns() - frame.mono_ns) / 1e6
+        self._health.frame_used(
+            frame.camera, age_ms=age_ms, pre_ms=timing.pre_ms, infer_ms=timing.infer_ms, post_ms=timing.post_ms
+        )

@@ -1,0 +1,54 @@
+"""What a node says about itself: its birth, its health, and how its cameras are."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge.health import Health
+from edge.message import IllegalMessageError, Importance, Message, encode
+from edge.outbox import Outbox
+from edge.payloads import Payloads
+
+__all__ = ["Report"]
+
+log = logging.getLogger(__name__)
+
+
+class Report:
+    """Puts the node's own messages into the outbox. Any thread may call it."""
+
+    def __init__(self, payloads: Payloads, outbox: Outbox, health: Health) -> None:
+        self._payloads = payloads
+        self._outbox = outbox
+        self._health = health
+
+    def born(self, *, runtime: Mapping[str, Any], cameras: Mapping[str, Any]) -> None:
+        """`info`, retained and sent again on every connect."""
+        info = self._payloads.info(runtime=runtime, cameras=cameras, started_ns=self._payloads.clock.wall_ns())
+        self._put(("info",), info, Importance.B, qos=1, last_value=True)
+
+    def frame_read(self, camera: str) -> None:
+        """A camera gave a frame."""
+        self._health.frame_read(camera)
+
+    def state_changed(self, camera: str, state: str, reason: str | None) -> None:
+        """A camera is `online`, `offline` or `disabled`; retained, and sent again on every connect."""
+        self._health.camera_state(camera, state)
+        payload = self._payloads.camera_state(camera, state, reason)
+        self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True)
+
+    def health(self, dropped: Callable[[], dict[str, int]], extra: Mapping[str, Any]) -> None:
+        """`health`, with the frames each camera's slot dropped and what else is known."""
+        figures = {**self._health.figures(dropped()), **extra}
+        self._put(("health",), self._payloads.health(figures), Importance.C, qos=0, last_value=False)
+
+    def _put(
+        self, levels: tuple[str, ...], payload: Mapping[str, Any], importance: Importance, *, qos: int, last_value: bool
+    ) -> None:
+        topic = self._payloads.topic(*levels)
+        try:
+            message = Message(topic, encode(payload), importance, qos=qos, retain=last_value, last_value=last_value)
+        except IllegalMessageError:
+            log.exception("%s cannot be sent", topic)
+            return
+        self._outbox.put(message)

@@ -1,0 +1,136 @@
+"""What is in a camera's view, label by label, told without a tracker: somebody came, there are more, all are gone.
+
+A *visit* lasts from the first frame that shows a label until it has been absent for `hold_s`. Its count rises at
+once and falls only when fewer were seen for `hold_s`, so that a detector's flicker is not told as coming and going.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edge.frame import Frame
+from edge.sequence import new_id
+
+__all__ = ["Change", "Scene", "Sighting", "Visit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One object, or class, in one frame. `box` is x1 y1 x2 y2 as shares of the frame, 0 to 1."""
+
+    label_id: int
+    score: float
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def area(self) -> float | None:
+        """The share of the frame that the box covers."""
+        if self.box is None:
+            return None
+        x1, y1, x2, y2 = self.box
+        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A label's stay in the view. `best` is the surest sighting of the frame that showed it last."""
+
+    id: str
+    best: Sighting
+    top_score: float
+    count: int
+    start_ns: int
+    seen_ns: int
+    told_mono_ns: int
+    told_count: int
+    fewer_since_ns: int | None = None
+    most_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something to tell."""
+
+    type: Literal["new", "update", "end"]
+    visit: Visit
+
+
+class Scene:
+    """One camera's view. `exclusive`: only one label can be there at a time (classification)."""
+
+    def __init__(self, *, hold_s: float, cooldown_s: float, exclusive: bool = False) -> None:
+        self._hold_ns = round(hold_s * 1e9)
+        self._cooldown_ns = round(cooldown_s * 1e9)
+        self._exclusive = exclusive
+        self._visits: dict[int, Visit] = {}
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many of each label are in view."""
+        return {label: visit.count for label, visit in self._visits.items()}
+
+    def see(self, frame: Frame, sightings: Sequence[Sighting]) -> list[Change]:
+        """The changes that a frame brings."""
+        seen: dict[int, list[Sighting]] = {}
+        for sighting in sightings:
+            seen.setdefault(sighting.label_id, []).append(sighting)
+        changes = self._displace(frame, seen) if self._exclusive else []
+        for label, visit in list(self._visits.items()):
+            changes += self._go_on(visit, frame, seen.pop(label, []))
+        for label, group in seen.items():
+            best = max(group, key=lambda s: s.score)
+            visit = Visit(
+                id=new_id(frame.captured_ns),
+                best=best,
+                top_score=best.score,
+                count=len(group),
+                start_ns=frame.captured_ns,
+                seen_ns=frame.captured_ns,
+                told_mono_ns=frame.mono_ns,
+                told_count=len(group),
+            )
+            self._visits[label] = visit
+            changes.append(Change("new", visit))
+        return changes
+
+    def leave(self) -> list[Change]:
+        """Ends every visit: the camera is away, and what it would show is not known."""
+        changes = [Change("end", visit) for visit in self._visits.values()]
+        self._visits.clear()
+        return changes
+
+    def _displace(self, frame: Frame, seen: dict[int, list[Sighting]]) -> list[Change]:
+        """Another class ends the one before, but not more often than the cooldown lets it."""
+        changes = []
+        for label, visit in list(self._visits.items()):
+            if seen and label not in seen:
+                if frame.mono_ns - visit.told_mono_ns >= self._cooldown_ns:
+                    changes.append(Change("end", self._visits.pop(label)))
+                else:
+                    seen.clear()
+        return changes
+
+    def _go_on(self, visit: Visit, frame: Frame, group: Sequence[Sighting]) -> list[Change]:
+        count = len(group)
+        if group:
+            best = max(group, key=lambda s: s.score)
+            top_score = max(visit.top_score, best.score)
+            visit = replace(visit, best=best, top_score=top_score, seen_ns=frame.captured_ns)
+        if count >= visit.count:
+            visit = replace(visit, count=count, fewer_since_ns=None)
+        elif visit.fewer_since_ns is None:
+            visit = replace(visit, fewer_since_ns=frame.mono_ns, most_since=count)
+        else:
+            visit = replace(visit, most_since=max(count, visit.most_since))
+        if visit.fewer_since_ns is not None and frame.mono_ns - visit.fewer_since_ns >= self._hold_ns:
+            visit = replace(visit, count=visit.most_since, fewer_since_ns=None)
+        label = visit.best.label_id
+        if visit.count == 0:
+            del self._visits[label]
+            return [Change("end", visit)]
+        changes = []
+        if visit.count != visit.told_count and frame.mono_ns - visit.told_mono_ns >= self._cooldown_ns:
+            visit = replace(visit, told_count=visit.count, told_mono_ns=frame.mono_ns)
+            changes.append(Change("update", visit))
+        self._visits[label] = visit
+        return changes

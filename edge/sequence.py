@@ -1,0 +1,108 @@
+"""The node's counter of events: never used twice, whatever ends the process, and only one process has it."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import time
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+__all__ = ["Sequence", "default_state_dir", "new_id"]
+
+log = logging.getLogger(__name__)
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_BLOCK = 1000
+
+
+def new_id(wall_ns: int) -> str:
+    """26 characters that sort by time: 48 bits of milliseconds and 80 of chance (a ULID, github.com/ulid/spec)."""
+    value = (wall_ns // 1_000_000 & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def default_state_dir() -> Path:
+    """Where systemd says (STATE_DIRECTORY), else where the user's state is kept."""
+    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if systemd:
+        return Path(systemd)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gluon-edge"
+
+
+class Sequence:
+    """Numbers from 1 that go on over restarts. They are reserved in blocks: a kill skips some, none is used twice.
+
+    Raises:
+        ConfigError: when the folder cannot be written, or another agent of this node is running.
+    """
+
+    def __init__(self, folder: Path, node: str) -> None:
+        self._path = folder / f"{node}.seq"
+        self._lock = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / f"{node}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._next = self._read()
+            self._reserve()
+        except BlockingIOError:
+            self.close()
+            raise ConfigError(f"another agent runs as node {node!r} (its lock is in {folder}); stop it first") from None
+        except OSError as e:
+            self.close()
+            raise ConfigError(f"state_dir {folder}: {e.strerror}; choose one that can be written") from e
+
+    def next(self) -> int:
+        """The next number. One thread asks."""
+        if self._next >= self._reserved:
+            self._reserve()
+        self._next += 1
+        return self._next - 1
+
+    def close(self) -> None:
+        """Lets another agent have the counter."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _read(self) -> int:
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            return 1
+        except UnicodeDecodeError:
+            text = ""
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            reserved = json.loads(text)["reserved"]
+            if isinstance(reserved, int) and 1 <= reserved < 1 << 53:
+                return reserved
+        # Starting over would use numbers twice; the milliseconds since 1970 are ahead of any count.
+        aside = self._path.with_suffix(f".damaged-{time.time_ns()}")
+        self._path.rename(aside)
+        start = time.time_ns() // 1_000_000
+        log.error("%s is damaged and was kept as %s; numbers go on from %d", self._path, aside.name, start)
+        return start
+
+    def _reserve(self) -> None:
+        self._reserved = self._next + _BLOCK
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("w") as f:
+            json.dump({"reserved": self._reserved}, f)
+            f.flush()
+            os.fsync(f.fileno())
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def topic_name(label: str) -> str:
+    """A label as one level of a topic: `traffic light` -> `traffic_light`."""
+    return re.sub(r"[^a-z0-9_-]", "_", label.lower())[:64] or "_"

@@ -1,0 +1,50 @@
+"""A transport for pipes: one JSON line a message on standard output."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Verdict
+
+__all__ = ["StdoutTransport"]
+
+
+class StdoutTransport:
+    """`{"topic", "qos", "retain", "payload"}` a line; the payload is JSON where it is, else text."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._notices: list[Notice] = []
+        self._sent = 0
+
+    def connect(self, wake: Callable[[], None]) -> None:
+        """Always succeeds."""
+        self._notices.append(Connected(how="transport=stdout"))
+        wake()
+
+    def notices(self) -> list[Notice]:
+        """What was written was accepted."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Writes the line."""
+        text = payload.decode()
+        try:
+            shown = json.loads(text)
+        except ValueError:
+            shown = text
+        line = json.dumps({"topic": topic, "qos": qos, "retain": retain, "payload": shown}, ensure_ascii=False)
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as e:
+            self._notices.append(Disconnected(f"standard output: {e}"))
+            return None
+        self._sent += 1
+        self._notices.append(Acknowledged(self._sent, Verdict.ACCEPTED))
+        return self._sent
+
+    def disconnect(self) -> None:
+        """Nothing to leave."""

@@ -1,0 +1,70 @@
+"""What a transport is to the uplink: told what to do by one thread, and reporting by notices that it collects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+__all__ = ["Acknowledged", "Connected", "Disconnected", "Notice", "Transport", "Verdict", "Will"]
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in our place when we are lost: retained, QoS 1."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The other side has accepted us, and takes this much."""
+
+    window: int = 20
+    max_packet: int = 1 << 28
+    retain: bool = True
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """We are not, or no longer, connected. `refused`: it answered no, and will again until somebody changes it."""
+
+    reason: str
+    refused: bool = False
+
+
+class Verdict(Enum):
+    """What became of a message."""
+
+    ACCEPTED = "accepted"
+    LATER = "later"  # not now: quota, policy that somebody may change
+    NEVER = "never"  # this very message will always be refused
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The other side's answer to the message that `send` gave this token."""
+
+    token: int
+    verdict: Verdict
+    reason: str = ""
+
+
+Notice = Connected | Disconnected | Acknowledged
+
+
+class Transport(Protocol):
+    """A way out. One thread calls everything; `wake` may be called from any."""
+
+    def connect(self, wake: Callable[[], None]) -> None:
+        """Tries once to connect; the outcome is a notice. Blocks a few seconds at most."""
+
+    def notices(self) -> list[Notice]:
+        """What has happened since the last call, in order."""
+
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Hands over a message; a token to recognise its acknowledgement by, None when it could not be taken."""
+
+    def disconnect(self) -> None:
+        """Leaves in good order, or not connected at all: gives everything back. Bounded."""

@@ -1,0 +1,213 @@
+"""What each command of `gluon-edge` does. Libraries are imported by the command that needs them."""
+
+# ruff: noqa: T201 - standard output is where a command answers
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.secret import redact
+
+if TYPE_CHECKING:
+    from edge.config import MqttConfig
+    from edge.session import SessionOptions
+
+__all__ = [
+    "bundle_info",
+    "bundle_test",
+    "bundle_verify",
+    "config_check",
+    "config_schema",
+    "config_show",
+    "fail",
+    "predict",
+    "run",
+    "watch",
+]
+
+
+def run(args: argparse.Namespace) -> int:
+    """The agent."""
+    from edge.configfile import load_config
+
+    config = load_config(args.config)
+    from edge import app
+
+    return app.run(config)
+
+
+def predict(args: argparse.Namespace) -> int:
+    """One-off inference; every image that can be read is, and the status tells whether all could."""
+    from edge.bundle import read_bundle
+    from edge.errors import ImageError
+    from edge.predict import drawing_names, look
+    from edge.stages import Stage
+
+    stage = Stage(read_bundle(args.bundle), _options(args), threshold=args.threshold)
+    drawings: Sequence[Path | None] = [None] * len(args.images)
+    if args.draw is not None:
+        drawings = drawing_names(args.draw, args.images)
+    status = 0
+    for path, drawing in zip(args.images, drawings, strict=True):
+        try:
+            found = look(stage, path, draw_to=drawing)
+        except ImageError as e:
+            status = fail(str(e))
+            continue
+        if args.json:
+            print(json.dumps(found, ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            _print_prediction(found, drawing)
+    return status
+
+
+def _print_prediction(found: dict[str, Any], drawing: Path | None) -> None:
+    print(f"{found['image']}: {found['width']}x{found['height']}, {len(found['results'])} found")
+    for result in found["results"]:
+        box = "  box " + " ".join(f"{v:.1f}" for v in result["box"]) if "box" in result else ""
+        print(f"  {result['label']:20}  {result['score']:.2f}{box}")
+    if drawing is not None:
+        print(f"  drawn to {drawing}", flush=True)
+
+
+def watch(args: argparse.Namespace) -> int:
+    """A subscriber for people."""
+    from edge.broker import mqtt_settings
+    from edge.watch import listen
+
+    mqtt = _broker(args)
+    settings = mqtt_settings(mqtt, client_id=f"gluon-edge-watch-{os.getpid()}")
+    topic = args.topic or f"{mqtt.root}/#"
+    sums = listen(settings, topic=topic, out=sys.stdout, as_json=args.json, count=args.count, seconds=args.seconds)
+    if args.json:
+        print(json.dumps({"summary": sums}), flush=True)
+    else:
+        print(f"{sums['events']} events, {sums['missing']} missing, {sums['duplicates']} duplicates", file=sys.stderr)
+    return 0
+
+
+def bundle_info(args: argparse.Namespace) -> int:
+    """The manifest."""
+    from edge.bundle import read_bundle
+
+    bundle = read_bundle(args.bundle)
+    manifest = bundle.manifest
+    if args.json:
+        print(json.dumps({**manifest.model_dump(mode="json"), "digest": bundle.digest, "labels": bundle.labels}))
+        return 0
+    spec = manifest.input
+    print(f"{manifest.name} {manifest.version}: {manifest.task}, {manifest.precision}, from {manifest.source.net}")
+    print(f"input    {spec.width}x{spec.height} {spec.dtype} {spec.colour_order}, {spec.resize}, {spec.interpolation}")
+    for output in manifest.outputs:
+        print(f"output   {output.name} {output.dtype} {list(output.shape)}: {output.meaning}")
+    few = ", ".join(bundle.labels[:10]) + (", ..." if len(bundle.labels) > 10 else "")
+    print(f"labels   {len(bundle.labels)}: {few}")
+    print(f"score    {manifest.thresholds.score:g} or more")
+    print(f"size     {sum(map(len, bundle.files.values())) / 1e6:.2f} MB in {len(bundle.files)} files")
+    print(f"digest   {bundle.digest}")
+    return 0
+
+
+def bundle_verify(args: argparse.Namespace) -> int:
+    """The hashes; reading a bundle checks them."""
+    from edge.bundle import read_bundle
+
+    bundle = read_bundle(args.bundle)
+    if args.json:
+        print(json.dumps({"ok": True, "digest": bundle.digest, "files": sorted(bundle.files)}))
+    else:
+        print(f"{args.bundle}: {len(bundle.files)} files match their SHA-256; digest {bundle.digest}")
+    return 0
+
+
+def bundle_test(args: argparse.Namespace) -> int:
+    """The golden sample on this device's own kernels."""
+    from edge.bundle import read_bundle
+    from edge.golden import check
+    from edge.stages import Stage
+
+    bundle = read_bundle(args.bundle)
+    stage = Stage(bundle, _options(args))
+    report = check(bundle, stage)
+    provider = stage.session.provider
+    if args.json:
+        found = {"compared": report.compared, "worst_score": report.worst_score, "worst_box_px": report.worst_box_px}
+        print(json.dumps({"ok": report.ok, "provider": provider, **found, "problems": report.problems}))
+    else:
+        for problem in report.problems:
+            print(problem)
+        verdict = "the same as where it was made" if report.ok else "NOT the same as where it was made"
+        print(
+            f"{args.bundle}: {verdict}; {report.compared} results on {provider}, "
+            f"off by {report.worst_score:.2g} in score and {report.worst_box_px:.2g} px at most"
+        )
+    if report.ok:
+        return 0
+    return fail(f"{args.bundle}: the golden sample does not come out on this device; do not use it here")
+
+
+def config_check(args: argparse.Namespace) -> int:
+    """Everything that is wrong, a line each."""
+    from edge.configfile import check_config
+
+    problems = check_config(args.config)
+    if args.json:
+        print(json.dumps({"ok": not problems, "problems": problems}))
+    else:
+        for problem in problems:
+            fail(problem)
+        if not problems:
+            print(f"{args.config}: good")
+    return 1 if problems else 0
+
+
+def config_show(args: argparse.Namespace) -> int:
+    """The configuration with every default."""
+    from edge.configfile import load_config, show_config
+    from edge.secret import redact
+
+    config = load_config(args.config)
+    print(redact(config.model_dump_json()) if args.json else show_config(config))
+    return 0
+
+
+def config_schema(_args: argparse.Namespace) -> int:
+    """The configuration's JSON Schema."""
+    from edge.config import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=2))
+    return 0
+
+
+def _broker(args: argparse.Namespace) -> "MqttConfig":
+    """`[mqtt]` of the configuration if one is given, with the command line's arguments over it."""
+    from pydantic import ValidationError
+
+    from edge.config import MqttConfig
+    from edge.configfile import load_config
+    from edge.errors import ConfigError
+
+    given = {"broker": args.broker, "username": args.username, "password_file": args.password_file}
+    base = load_config(args.config).mqtt if args.config is not None else MqttConfig(node="watch")
+    try:
+        return MqttConfig.model_validate({**base.model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = "".join(f"--{str(p).replace('_', '-')}: " for p in first["loc"])
+        raise ConfigError(where + first["msg"].removeprefix("Value error, ")) from e
+
+
+def _options(args: argparse.Namespace) -> "SessionOptions":
+    from edge.session import SessionOptions
+
+    return SessionOptions(providers=(args.provider,), threads=args.threads)
+
+
+def fail(message: str) -> int:
+    """Tells a person what went wrong, on one line; the status of a command that could not do it."""
+    print(f"gluon-edge: error: {' '.join(redact(message).split())}", file=sys.stderr, flush=True)
+    return 1
