@@ -69,10 +69,17 @@ class Thresholds(_Model):
 
 
 class Source(_Model):
-    """Where the weights came from: the net's name and the digests of the files that were read."""
+    """Where the weights came from: the net's name and the digests of the files that were read.
+
+    `normalization` is what the graph does to its pixels first, in the words of `gluon-export convert`: `mean` and
+    `std` of values in 0..1, or `scale` and `offset` of values in 0..255.
+    """
 
     framework: Literal["mxnet"] = "mxnet"
     net: str
+    normalization: dict[Literal["mean", "std", "scale", "offset"], float | tuple[float, float, float]] = Field(
+        default_factory=dict
+    )
     sha256: dict[str, Sha256] = Field(default_factory=dict)
 
 

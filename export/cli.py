@@ -110,27 +110,48 @@ def _convert(add: _Add) -> None:
 
 
 def _quantize(add: _Add) -> None:
-    sub = add("quantize", "make a smaller, faster bundle, and prove what it kept", "quantize build/ssd --calibration photos/ -o build/ssd-int8")
+    sub = add(
+        "quantize",
+        "make a smaller, faster bundle, and prove what it kept",
+        "quantize build/ssd --calibration photos/ -o build/ssd-int8",
+    )
     sub.add_argument("bundle", type=Path, metavar="BUNDLE")
-    sub.add_argument("--calibration", type=Path, required=True, metavar="IMAGES", help="folder or video like the camera's view")
+    sub.add_argument(
+        "--calibration", type=Path, required=True, metavar="IMAGES", help="folder or video like the camera's view"
+    )
     sub.add_argument("--data", help="labelled data for the gate: coco:ANNOTATIONS.json:IMAGES, imagefolder:DIR, ...")
     sub.add_argument("--max-drop", type=_unit, default=0.01, help="how much of the metric may be lost (default 0.01)")
     sub.add_argument("--precision", choices=["int8"], default="int8")
-    sub.add_argument("--scheme", choices=["auto", "u8s8", "s8s8"], default="auto", help="u8s8 for x86, s8s8 for ARM (auto: this machine)")
+    sub.add_argument(
+        "--scheme",
+        choices=["auto", "u8s8", "s8s8"],
+        default="auto",
+        help="u8s8 for x86, s8s8 for ARM (auto: this machine)",
+    )
     sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
     _out(sub, "DIR")
 
 
 def _verify(add: _Add) -> None:
-    sub = add("verify", "compare a bundle with MXNet where its source is at hand, else with its golden sample", "verify build/ssd --images photos/")
+    sub = add(
+        "verify",
+        "compare a bundle with MXNet where its source is at hand, else with its golden sample",
+        "verify build/ssd --images photos/",
+    )
     sub.add_argument("bundle", type=Path, metavar="BUNDLE")
     sub.add_argument("--images", type=Path, metavar="IMAGES", help="pictures to compare on (default: drawn ones)")
 
 
 def _evaluate(add: _Add) -> None:
-    sub = add("evaluate", "measure a bundle on labelled data, through the device's own code", "evaluate build/ssd --data coco:val.json:images/ --against build/ssd-int8")
+    sub = add(
+        "evaluate",
+        "measure a bundle on labelled data, through the device's own code",
+        "evaluate build/ssd --data coco:val.json:images/ --against build/ssd-int8",
+    )
     sub.add_argument("bundle", type=Path, metavar="BUNDLE")
-    sub.add_argument("--data", required=True, help="imagefolder:DIR, coco:ANNOTATIONS.json:IMAGES, voc:DIR or masks:DIR")
+    sub.add_argument(
+        "--data", required=True, help="imagefolder:DIR, coco:ANNOTATIONS.json:IMAGES, voc:DIR or masks:DIR"
+    )
     sub.add_argument("--against", type=Path, metavar="BUNDLE", help="measure this one too, on the same images")
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edge.bundle import Bundle, InputSpec, Source, Thresholds, read_bundle
 from edge.frame import Image
-from export.errors import ExportError
-from export.pack import drawn_image, pack_zip, source_files, write_bundle
+from export.inspection import inspect_onnx, inspect_symbol
+from export.pack import drawn_image, pack_zip, source_files, write_bundle, write_report
 from export.progress import Bar
+from export.request import request
 
 __all__ = ["Outcome", "convert", "evaluate", "inspect", "pack", "quantize", "verify", "zoo"]
 
@@ -36,31 +36,38 @@ def zoo(args: argparse.Namespace) -> Outcome:
 
     nets = [n for n in list_nets() if args.task in {None, n.task}]
     rows = [
-        {"name": n.name, "task": n.task, "input": list(n.input_hw), "classes": n.classes, "supported": n.supported}
+        {
+            "name": n.name,
+            "task": n.task,
+            "input": list(n.input_hw),
+            "classes": n.classes,
+            "supported": not n.unsupported,
+        }
         for n in nets
     ]
-    text = "\n".join(
-        f"{r['name']:<42} {r['task']:<15} {r['input'][0]}x{r['input'][1]:<6} {r['classes']:>6}  "
-        f"{'' if r['supported'] else 'not supported'}".rstrip()
-        for r in rows
-    )
+    lines = [
+        f"{n.name:<42} {n.task:<15} {n.input_hw[0]}x{n.input_hw[1]:<6} {n.classes or 'yours':>6}  {n.unsupported}".rstrip()
+        for n in nets
+    ]
+    text = "\n".join(lines)
     return Outcome(rows, text)
 
 
 def convert(args: argparse.Namespace) -> Outcome:
     """`convert`."""
     with tempfile.TemporaryDirectory(prefix="gluon-export-") as folder, Bar() as progress:
-        what = _saved(args, Path(folder), progress)
+        what = request(args, Path(folder), progress)
         from export import heads, source
+        from export.calibrate import read
 
         progress("reading", 0, 3)
         graph = source.load(what.symbol, what.params)
         progress("translating", 1, 3)
-        model = heads.finish(
-            graph, task=what.task, input_hw=what.input_hw, labels=what.labels, **what.normalisation
-        )
+        model = heads.finish(graph, task=what.task, input_hw=what.input_hw, labels=what.labels, **what.normalization)
         progress("writing", 2, 3)
-        spec = InputSpec(height=what.input_hw[0], width=what.input_hw[1], resize=what.resize, crop_ratio=what.crop_ratio)
+        spec = InputSpec(
+            height=what.input_hw[0], width=what.input_hw[1], resize=what.resize, crop_ratio=what.crop_ratio
+        )
         bundle = write_bundle(
             args.output,
             model=model,
@@ -68,8 +75,8 @@ def convert(args: argparse.Namespace) -> Outcome:
             name=args.name or what.name,
             labels=what.labels,
             input_spec=spec,
-            source=Source(net=what.name, sha256=graph.digests),
-            golden=None if args.golden is None else _picture(args.golden),
+            source=Source(net=what.name, normalization=what.normalization, sha256=dict(graph.digests)),
+            golden=None if args.golden is None else read(args.golden),
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
             source_from={"symbol": what.symbol, "params": what.params},
         )
@@ -78,7 +85,38 @@ def convert(args: argparse.Namespace) -> Outcome:
 
 def quantize(args: argparse.Namespace) -> Outcome:
     """`quantize`."""
-    raise ExportError("quantize")
+    from export import calibrate
+    from export.settle import settle
+
+    bundle = read_bundle(args.bundle)
+    pictures = calibrate.images(args.calibration)
+    with Bar() as progress:
+        settled = settle(
+            bundle, pictures, data=args.data, max_drop=args.max_drop, scheme=args.scheme, progress=progress
+        )
+        verdict = settled.verdict
+        report = {**settled.report, "gate": verdict.to_json()}
+        if not verdict.ok and not args.force:
+            kept = write_report(args.output.with_name(f"{args.output.name}-report.json"), report)
+            text = _gate_text(verdict.to_json())
+            return Outcome(report, f"{text}\nno bundle was written (--force writes it); the report is {kept}", ok=False)
+        manifest = bundle.manifest
+        quantized = write_bundle(
+            args.output,
+            model=settled.quantized.model,
+            task=manifest.task,
+            name=manifest.name,
+            labels=bundle.labels,
+            input_spec=manifest.input,
+            source=manifest.source,
+            golden=calibrate.read(pictures[0]),
+            thresholds=manifest.thresholds,
+            precision="int8",
+            model_version=manifest.version,
+            report=report,
+        )
+    text = f"{args.output}: {_line(quantized)}\n{_gate_text(verdict.to_json())}"
+    return Outcome({**_summary(quantized), "report": report}, text, ok=verdict.ok)
 
 
 def verify(args: argparse.Namespace) -> Outcome:
@@ -87,42 +125,122 @@ def verify(args: argparse.Namespace) -> Outcome:
     files = source_files(bundle) if bundle.manifest.precision == "fp32" else None
     if files is None:
         return _verify_golden(bundle)
+    import onnx
+
     from edge.stages import prepare_for
     from export import verify as verification
 
     pictures = _pictures(args.images, bundle)
     images = np.stack([prepare_for(bundle, picture)[0] for picture in pictures])
+    manifest = bundle.manifest
     with Bar() as progress:
-        found = verification.verify(bundle, *files, images, progress=progress)
-    rows = [f"  {o['name']:<10} max |error| {o['max_abs']:.2e}   tolerance {o['tolerance']:.0e}" for o in found.to_json()["outputs"]]
+        progress("comparing with MXNet", 0, 1)
+        model = onnx.load_from_string(bundle.model)
+        normalization: dict[str, Any] = dict(manifest.source.normalization)
+        found = verification.verify(*files, model, images, task=manifest.task, **normalization)
+    rows = [
+        f"  {o['name']:<10} max |error| {o['max_abs']:.2e}   tolerance {o['tolerance']:.0e}"
+        for o in found.to_json()["outputs"]
+    ]
     head = f"{args.bundle}: {'equals' if found.ok else 'DIFFERS FROM'} MXNet on {len(images)} pictures"
     first = found.to_json()["first_divergence"]
-    tail = [] if first is None else [f"  first divergence: node {first['node']} ({first['op']}), {first['max_abs']:.2e}"]
+    tail = (
+        [] if first is None else [f"  first divergence: node {first['node']} ({first['op']}), {first['max_abs']:.2e}"]
+    )
     return Outcome(found.to_json(), "\n".join([head, *rows, *tail]), ok=found.ok)
 
 
 def evaluate(args: argparse.Namespace) -> Outcome:
     """`evaluate`."""
-    raise ExportError("evaluate")
+    from export.evaluate import evaluate as measure
+
+    against = None if args.against is None else read_bundle(args.against)
+    with Bar() as progress:
+        found = measure(read_bundle(args.bundle), args.data, against=against, progress=progress)
+    rows = [(args.bundle, found)] + ([] if found.against is None else [(args.against, found.against)])
+    width = max(len(str(path)) for path, _ in rows)
+    head = f"{'':{width}}  " + "  ".join(f"{name:>8}" for name in found.metrics) + "   p50 ms   p99 ms"
+    lines = [
+        f"{path!s:{width}}  "
+        + "  ".join(f"{value:8.4f}" for value in one.metrics.values())
+        + f" {one.latency_ms['p50']:8.2f} {one.latency_ms['p99']:8.2f}"
+        for path, one in rows
+    ]
+    return Outcome(found.to_json(), "\n".join([f"{found.task} on {found.images} images", head, *lines]))
 
 
 def pack(args: argparse.Namespace) -> Outcome:
     """`pack`."""
     bundle = pack_zip(args.bundle, args.output)
     size = args.output.stat().st_size
-    return Outcome({**_summary(bundle), "bytes": size}, f"{args.output}: {size / 1e6:.2f} MB, manifest sha256 {bundle.digest}")
+    return Outcome(
+        {**_summary(bundle), "bytes": size}, f"{args.output}: {size / 1e6:.2f} MB, manifest sha256 {bundle.digest}"
+    )
 
 
 def inspect(args: argparse.Namespace) -> Outcome:
     """`inspect`: a bundle, an ONNX file or a symbol, told apart by what they are."""
     path: Path = args.path
     if path.suffix == ".json" and path.is_file():
-        return _inspect_symbol(path)
+        document, text = inspect_symbol(path)
+        return Outcome(document, text, ok=not document["unsupported"])
     if path.suffix == ".onnx":
-        return _inspect_onnx(path)
+        return Outcome(*inspect_onnx(path))
     bundle = read_bundle(path)
     document = _summary(bundle)
     rows = [f"  {k:<12} {v}" for k, v in document.items() if k not in {"files", "tools", "outputs"}]
     rows += [f"  output       {o['name']} {o['dtype']} {o['shape']}: {o['meaning']}" for o in document["outputs"]]
     rows += [f"  file         {name} {entry['size']} bytes" for name, entry in document["files"].items()]
     return Outcome(document, "\n".join([f"{path}: {_line(bundle)}", *rows]))
+
+
+def _pictures(spec: Path | None, bundle: Bundle, *, most: int = 12) -> Sequence[Image]:
+    if spec is None:
+        drawn = drawn_image(bundle.manifest.input)
+        return [drawn, np.ascontiguousarray(drawn[::-1, ::-1])]
+    from export.calibrate import images, read
+
+    return [read(path) for path in images(spec, limit=most)]
+
+
+def _verify_golden(bundle: Bundle) -> Outcome:
+    from edge.golden import check
+    from edge.stages import Stage
+
+    report = check(bundle, Stage(bundle))
+    tolerance = bundle.json("golden/expected.json")["tolerance"]
+    outputs = [{"name": "scores", "max_abs": report.worst_score, "max_rel": None, "tolerance": tolerance["score"]}]
+    if bundle.manifest.task == "detection":
+        box = {"name": "boxes", "max_abs": report.worst_box_px, "max_rel": None, "tolerance": tolerance["box_px"]}
+        outputs.append(box)
+    document = {"ok": report.ok, "against": "golden", "outputs": outputs, "first_divergence": None}
+    why = "its MXNet source is not at hand" if bundle.manifest.precision == "fp32" else "it is quantized"
+    head = f"{bundle.path}: {'reproduces' if report.ok else 'DOES NOT REPRODUCE'} its golden sample ({why})"
+    return Outcome(document, "\n".join([head, *(f"  {p}" for p in report.problems)]), ok=report.ok)
+
+
+def _gate_text(gate: Mapping[str, Any]) -> str:
+    accuracy, latency = gate["accuracy"], gate["latency_ms"]
+    lines = [
+        (
+            f"  accuracy   {accuracy['measure']}: float {accuracy['float']:.4f}, int8 {accuracy['int8']:.4f} "
+            f"(on {accuracy['images']} images; {gate['max_drop']:g} may be lost)"
+        ),
+        (
+            f"  speed      float {latency['float']:.2f} ms, int8 {latency['int8']:.2f} ms, "
+            f"{latency['ratio']:.2f} times faster (one thread)"
+        ),
+        f"  size       {gate['size_ratio']:.2f} of the float model",
+        f"  the gate   {'lets it pass' if gate['ok'] else 'REFUSES: ' + '; '.join(gate['reasons'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(bundle: Bundle) -> dict[str, Any]:
+    return {"path": str(bundle.path), "digest": bundle.digest, **bundle.manifest.model_dump(mode="json")}
+
+
+def _line(bundle: Bundle) -> str:
+    m = bundle.manifest
+    size = len(bundle.model) / 1e6
+    return f"{m.name} {m.version}, {m.task}, {m.input.height}x{m.input.width}, {m.classes} classes, {m.precision}, {size:.2f} MB"

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,33 @@ import cv2
 import numpy as np
 import onnx
 
-from edge.bundle import LABELS, MANIFEST, MODEL, Bundle, InputSpec, Manifest, OutputSpec, Source, Thresholds, read_bundle
+from edge.bundle import (
+    LABELS,
+    MANIFEST,
+    MODEL,
+    Bundle,
+    InputSpec,
+    Manifest,
+    OutputSpec,
+    Source,
+    Thresholds,
+    read_bundle,
+)
 from edge.frame import Image
 from edge.golden import expected
 from edge.stages import Stage
 from export.errors import ExportError
 
-__all__ = ["drawn_image", "pack_zip", "source_files", "write_bundle"]
+__all__ = ["drawn_image", "pack_zip", "source_files", "write_bundle", "write_report"]
+
+# How far a device's kernels may be off and still compute the same model: float kernels differ in the order of
+# summation only; 8-bit ones round differently with and without dot-product instructions, which moves a score by
+# a few steps of 1/255 and a box by some pixels of the picture.
+_GOLDEN_TOLERANCE = {
+    "fp32": {"score": 0.005, "box_px": 0.5},
+    "fp16": {"score": 0.02, "box_px": 2.0},
+    "int8": {"score": 0.06, "box_px": 6.0},
+}
 
 SOURCE = "source"
 """Sub-folder beside the manifest that keeps the MXNet files for `verify`; never part of the packed bundle."""
@@ -139,6 +160,13 @@ def pack_zip(bundle: Path, out: Path) -> Bundle:
     return Bundle(out, packed.manifest, packed.digest, packed.labels, packed.files)
 
 
+def write_report(path: Path, report: Mapping[str, Any]) -> Path:
+    """Write a report on its own, where no bundle is to be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, _json(report))
+    return path
+
+
 def source_files(bundle: Bundle) -> tuple[Path, Path] | None:
     """The bundle's MXNet symbol and params, if they were kept beside it and are the ones it was made from."""
     if not bundle.path.is_dir():
@@ -166,7 +194,7 @@ def drawn_image(spec: InputSpec) -> Image:
         w, h = int(rng.integers(width // 16 + 1, width // 4 + 2)), int(rng.integers(height // 16 + 1, height // 3 + 2))
         cv2.rectangle(image, (cx, cy), (cx + w, cy + h), colour, -1)
         cv2.circle(image, (cy % width, cx % height), max(2, h // 3), colour[::-1], -1)
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def _outputs(model: onnx.ModelProto) -> list[OutputSpec]:
@@ -178,7 +206,12 @@ def _outputs(model: onnx.ModelProto) -> list[OutputSpec]:
         shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "N" for d in tensor.shape.dim]
         specs.append(
             OutputSpec.model_validate(
-                {"name": value.name, "dtype": _DTYPES[tensor.elem_type], "shape": shape, "meaning": _MEANINGS[value.name]}
+                {
+                    "name": value.name,
+                    "dtype": _DTYPES[tensor.elem_type],
+                    "shape": shape,
+                    "meaning": _MEANINGS[value.name],
+                }
             )
         )
     return specs
@@ -196,22 +229,26 @@ def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
 def _write_golden(work: Path, image: Image) -> None:
     bundle = read_bundle(work)
     stage = Stage(bundle)
+    spec = bundle.manifest.input
+    # Larger than the input, so that resizing is tested too, and no larger than that needs.
+    shrink = min(1.0, 1.25 * max(spec.width / image.shape[1], spec.height / image.shape[0]))
+    if shrink < 1:
+        image = np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
     result, _ = stage(image)
     ok, png = cv2.imencode(".png", image)
     if not ok:
         raise ExportError("the golden picture cannot be encoded")
     (work / "golden").mkdir()
     _write(work / "golden" / "input.png", png.tobytes())
-    _write(work / "golden" / "expected.json", _json(expected(result, stage.threshold)))
+    tolerance = _GOLDEN_TOLERANCE[bundle.manifest.precision]
+    _write(work / "golden" / "expected.json", _json(expected(result, threshold=stage.threshold, **tolerance)))
 
 
 def _tools() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in ("gluon-edge", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "mxnet", "gluoncv"):
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -28,7 +28,7 @@ class Bar:
         """Show that `done` of `total` steps of `what` are done."""
         if not sys.stderr.isatty():
             if what != self._what:
-                print(f"{what}...", file=sys.stderr)
+                sys.stderr.write(f"{what}...\n")
             self._what = what
             return
         from tqdm import tqdm
@@ -47,7 +47,7 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Bar:  # noqa: PYI034  (Self is newer than Python 3.10)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -1,0 +1,118 @@
+"""What `convert` is asked to convert: a zoo net built now, or a saved model and what its user says about it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.prepare import ResizeRule
+from export.errors import ExportError
+from export.progress import Bar
+
+__all__ = ["Request", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `convert` starts from: a saved model and what is known or was said about it."""
+
+    symbol: Path
+    params: Path
+    name: str
+    task: str
+    input_hw: tuple[int, int]
+    labels: list[str]
+    normalization: dict[str, Any]
+    resize: ResizeRule
+    crop_ratio: float
+
+
+def request(args: argparse.Namespace, folder: Path, progress: Bar) -> Request:
+    """The saved model that the arguments of `convert` name; zoo nets are built into `folder`.
+
+    Raises:
+        ExportError: when the arguments do not fit together, or the net cannot be built.
+    """
+    if args.symbol is not None and args.net is not None:
+        raise ExportError("give a zoo net's NAME or --symbol, not both")
+    if args.symbol is not None:
+        return _saved_model(args)
+    if args.net is None:
+        raise ExportError("name a zoo net ('gluon-export zoo list') or give --symbol and --params")
+    if args.params is None and args.random is None and not args.pretrained:
+        raise ExportError(f"which weights for {args.net}? --pretrained, --params FILE or --random SEED")
+    from export import zoo as nets
+
+    progress("building the net with MXNet", 0, 1)
+    labels = None if args.labels is None else _labels(args.labels)
+    built = nets.build(
+        args.net,
+        out_dir=folder,
+        random_seed=args.random,
+        params=args.params,
+        pretrained=args.pretrained,
+        classes=labels,
+        input_hw=args.input,
+    )
+    meta = built.meta
+    resize, ratio = _resize_of(args, meta["task"], meta["input_hw"])
+    return Request(
+        built.symbol_path,
+        built.params_path,
+        args.net,
+        meta["task"],
+        meta["input_hw"],
+        list(meta["labels"]),
+        _normalization(args) or {"mean": meta["mean"], "std": meta["std"]},
+        resize,
+        ratio,
+    )
+
+
+def _saved_model(args: argparse.Namespace) -> Request:
+    missing = [f"--{name}" for name in ("params", "task", "input", "labels") if getattr(args, name) is None]
+    if missing:
+        raise ExportError(f"a saved model also needs {', '.join(missing)}")
+    normalization = _normalization(args)
+    if normalization is None:
+        raise ExportError(
+            "say how the net wants its pixels: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 (GluonCV), "
+            "or --scale and --offset (input = pixel * scale + offset)"
+        )
+    resize, ratio = _resize_of(args, args.task, args.input)
+    name = args.symbol.name.removesuffix(".json").removesuffix("-symbol")
+    return Request(
+        args.symbol, args.params, name, args.task, args.input, _labels(args.labels), normalization, resize, ratio
+    )
+
+
+def _normalization(args: argparse.Namespace) -> dict[str, Any] | None:
+    if (args.mean is None) != (args.std is None):
+        raise ExportError("--mean and --std go together")
+    if args.mean is not None and (args.scale is not None or args.offset is not None):
+        raise ExportError("--mean/--std and --scale/--offset say the same in two ways; give one")
+    if args.mean is not None:
+        return {"mean": args.mean, "std": args.std}
+    if args.scale is not None or args.offset is not None:
+        return {"scale": 1.0 if args.scale is None else args.scale, "offset": args.offset or 0.0}
+    return None
+
+
+def _resize_of(args: argparse.Namespace, task: str, input_hw: tuple[int, int]) -> tuple[ResizeRule, float]:
+    """GluonCV's own habits: ImageNet nets see the centre of the picture, everything else all of it, stretched."""
+    large_classifier = task == "classification" and min(input_hw) > 64
+    return args.resize or ("crop" if large_classifier else "stretch"), 0.875 if large_classifier else 1.0
+
+
+def _labels(text: str) -> list[str]:
+    path = Path(text)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as e:
+            raise ExportError(f"{path}: the labels cannot be read: {e}") from e
+    if "," not in text and ("/" in text or path.suffix):
+        raise ExportError(f"{path}: no such file of labels (one a line), and not a list a,b,c either")
+    return [label.strip() for label in text.split(",")]
