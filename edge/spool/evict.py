@@ -1,0 +1,50 @@
+"""What goes when not everything can stay: lowest rank first, and of a rank the oldest."""
+
+from collections.abc import Collection, Sequence
+
+from edge.spool.record import KEPT, Record
+from edge.spool.store import Store
+
+__all__ = ["Lost", "evict", "write_lost"]
+
+_BATCH = 256
+
+Lost = tuple[int, str, int | None]
+"""Rank, reason and sequence number of something given up."""
+
+
+def evict(store: Store, need: int, new: Sequence[Record], flight: Collection[int], victims: set[int]) -> list[Lost]:
+    """Frees `need` bytes on the disk or among what is about to be written, never what is under way.
+
+    The rows chosen are added to `victims`; what was kept only for replay goes without being told.
+    """
+    lost: list[Lost] = []
+    for rank in range(-KEPT, KEPT):
+        while need > 0 and store.rows.get(rank):
+            chosen = []
+            for row, seq, size, _born_s in store.oldest(rank, _BATCH):
+                if need <= 0 or row in flight:
+                    continue
+                chosen.append(row)
+                need -= size
+                if rank >= 0:
+                    lost.append((rank, "full", seq))
+            if not chosen:
+                break
+            store.delete(chosen)
+            victims.update(chosen)
+        for record in new:
+            if need > 0 and record.rank == rank and record.row not in flight:
+                victims.add(record.row)
+                need -= record.size
+                lost.append((rank, "full", record.seq))
+    return lost
+
+
+def write_lost(store: Store, lost: Sequence[Lost]) -> None:
+    """Writes down what was given up, inside the transaction that gives it up."""
+    groups: dict[tuple[int, str], list[int | None]] = {}
+    for rank, reason, seq in lost:
+        groups.setdefault((rank, reason), []).append(seq)
+    for (rank, reason), seqs in groups.items():
+        store.ledger.dropped(rank, reason, seqs)

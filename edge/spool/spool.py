@@ -1,0 +1,357 @@
+"""The durable queue: what was accepted leaves it when the broker has acknowledged it, and in no other way unnoticed.
+
+Any thread puts. Everything else is done by one thread, the uplink's, which also calls `tick` when `due_s` says so.
+
+Accepted means committed, or acknowledged by the broker, whichever comes first: a record that is acknowledged within
+`group_s` never touches the disk. Rows accepted on the connection that stands are fresh and go first, in their order;
+everything older is backlog, which follows in its own order at `drain_per_s` and is marked as replayed.
+"""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.spool.age import AgeClock
+from edge.spool.backlog import Backlog
+from edge.spool.bounds import Bounds
+from edge.spool.disk import Disk
+from edge.spool.inbox import Inbox
+from edge.spool.record import KEPT, RANKS, Record
+from edge.spool.store import open_sqlite
+from edge.spool.suspects import Suspects
+
+__all__ = ["Drop", "Spool"]
+
+log = logging.getLogger(__name__)
+
+_DELETE_EVERY_S = 1.0
+_DELETE_ROWS = 500
+_SWEEP_EVERY_S = 30.0
+_SHED_SHARE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something that was given up: how many of a class, with which sequence numbers, and why."""
+
+    letter: str
+    reason: str
+    first_seq: int | None
+    last_seq: int | None
+    count: int
+
+
+class Spool:
+    """The queue between the events and the transport. `receipt` makes the message that tells a drop.
+
+    Raises:
+        ConfigError: when the folder cannot be used at all.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bounds: Bounds,
+        clock: AgeClock,
+        mono_s: Callable[[], float],
+        receipt: Callable[[Drop], Record],
+        connect: Callable[[Path], Any] = open_sqlite,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.bounds = bounds
+        self._clock = clock
+        self._mono_s = mono_s
+        self._receipt = receipt
+        self.disk = Disk(path, bounds=bounds, clock=clock, mono_s=mono_s, connect=connect)
+        self.inbox = Inbox(max_bytes=bounds.memory_bytes, wake=wake)
+        self.inbox.start_after(self.disk.last_row)
+        self._backlog = Backlog(self.disk, per_s=bounds.drain_per_s, mono_s=mono_s)
+        self._suspects = Suspects(bounds.suspect_after)
+        self._unsaved: OrderedDict[int, Record] = OrderedDict()
+        self._unsaved_bytes = 0
+        self._unsaved_since_s = 0.0
+        self._fresh: deque[Record] = deque()
+        self._fresh_bytes = 0
+        self._again: deque[Record] = deque()
+        self._flight: OrderedDict[int, Record] = OrderedDict()
+        self._done: set[int] = set()
+        self._done_since_s = 0.0
+        self._last: dict[str, Record] = {}
+        self._connected = False
+        self._swept_s = mono_s()
+
+    def put(self, record: Record) -> None:
+        """Accepts a record; never blocks."""
+        self.inbox.put(record)
+
+    def connected(self) -> None:
+        """A connection stands: what is accepted from now on is fresh, and last values are told again."""
+        self.tick()
+        self._to_backlog()
+        self._connected = True
+        self._suspects.connected()
+        self._backlog.slow_start()
+        self._tell_drops()
+        for record in self._last.values():
+            self.inbox.put(_copy(record))
+        self._collect()
+
+    def disconnected(self, *, lost: bool) -> None:
+        """It does not stand any more. What was under way waits again; `lost` says that it was not our doing."""
+        self._connected = False
+        self._collect()
+        if lost:
+            suspect = self._suspects.lost(list(self._flight.values()))
+            if suspect is not None and self._suspects.proven(suspect):
+                self.bury(suspect, f"the connection broke {suspect.attempts} times with it under way")
+            elif suspect is not None and suspect.saved:
+                self.disk.attempted(suspect)
+        self._commit()
+        self._to_backlog()
+
+    def take(self) -> Record | None:
+        """The next to send; it stays the spool's until `done`, `later` or `bury`."""
+        if any(row in self._suspects for row in list(self._flight)[:1]):
+            return None
+        record = self._next()
+        if record is not None:
+            self._flight[record.row] = record
+        return record
+
+    def done(self, record: Record) -> None:
+        """The broker has it."""
+        self._suspects.acknowledged(record.row)
+        if self.bounds.keep_acknowledged and record.row in self._unsaved:
+            # Kept for replay: it is written too, as a row that has been delivered.
+            self._flight.pop(record.row, None)
+            record.gone = True
+            record.rank -= KEPT
+        else:
+            self._remove(record)
+
+    def later(self, record: Record) -> None:
+        """The broker did not want it now; it goes first when asked for again."""
+        self._flight.pop(record.row, None)
+        if not record.gone and not self._backlog.will_read(record.row):
+            self._again.append(record)
+
+    def bury(self, record: Record, reason: str) -> None:
+        """The broker will never take this one: it is kept among the dead letters, and what went is told."""
+        log.error("dead letter: %s: %s", record.topic, reason)
+        self.disk.bury(record, reason)
+        self._remove(record)
+
+    def tick(self) -> None:
+        """Takes what was put, and commits when it is time."""
+        self._collect()
+        now = self._mono_s()
+        late = bool(self._unsaved) and now >= self._unsaved_since_s + self.bounds.group_s
+        many = len(self._unsaved) >= self.bounds.group_rows
+        acks = bool(self._done) and (now >= self._done_since_s + _DELETE_EVERY_S or len(self._done) >= _DELETE_ROWS)
+        if late or many or acks:
+            self._commit()
+        elif self.disk.pending:
+            self.disk.commit([], [], self._flight.keys())
+        if now >= self._swept_s + _SWEEP_EVERY_S:
+            self._swept_s = now
+            self.disk.sweep(self._flight.keys())
+            if self._connected:
+                self._tell_drops()
+
+    def due_s(self) -> float | None:
+        """Seconds until `tick` has something to do; None when nothing waits."""
+        times = []
+        if self._unsaved:
+            times.append(self._unsaved_since_s + self.bounds.group_s)
+        if self._done:
+            times.append(self._done_since_s + _DELETE_EVERY_S)
+        if self.disk.retry_at_s is not None:
+            times = [max(self.disk.retry_at_s, t) for t in times]
+        return max(0.0, min(times) - self._mono_s()) if times else None
+
+    def backlog_due_s(self) -> float | None:
+        """Seconds until `take` may give another row of the backlog; None when it has none."""
+        return self._backlog.due_s() if self._connected else None
+
+    def replay(self, first_seq: int, last_seq: int) -> int:
+        """Sends rows that were kept after their acknowledgement again; how many there are."""
+        self._collect()
+        self._commit()
+        self._to_backlog(keep_flight=True)
+        self._backlog.restart()
+        return self.disk.replay(first_seq, last_seq)
+
+    def flush(self) -> bool:
+        """Commits everything now; False when the disk does not take it."""
+        self._collect()
+        self._commit()
+        return not self._unsaved
+
+    def close(self) -> None:
+        """Commits and lets go of the file."""
+        self.flush()
+        self.disk.close()
+
+    @property
+    def depth(self) -> int:
+        """Records that wait or are under way."""
+        volatile = sum(r.volatile for r in (*self._flight.values(), *self._fresh, *self._again))
+        return self.inbox.depth + len(self._unsaved) + volatile + max(0, self.disk.depth - len(self._done))
+
+    @property
+    def committed_row(self) -> int:
+        """The newest row that is on the disk, or was acknowledged, with all before it."""
+        return min(self._unsaved, default=self.disk.last_row + 1) - 1
+
+    def _collect(self) -> None:
+        came, lost = self.inbox.drain()
+        if lost:
+            self.disk.note_drops("overrun", lost)
+        for record in came:
+            if record.refused is not None:
+                self.bury(record, record.refused)
+            else:
+                self._accept(record)
+        if self._fresh_bytes > self.bounds.fresh_bytes and "disk-error" not in self.disk.alarms:
+            # More is coming than goes: from here on it is backlog, which lives on the disk alone.
+            self._commit()
+            self._to_backlog(keep_flight=True)
+        if self._unsaved_bytes > self.bounds.memory_bytes:
+            self._shed()
+
+    def _accept(self, record: Record) -> None:
+        record.born_s = self._clock.now_s()
+        if record.lifetime_s is not None:
+            record.expires_s = record.born_s + max(1, int(record.lifetime_s))
+        if record.volatile:
+            if record.retain:
+                self._last[record.topic] = record
+            if not self._connected:
+                return
+        else:
+            if not self._unsaved:
+                self._unsaved_since_s = self._mono_s()
+            self._unsaved[record.row] = record
+            self._unsaved_bytes += record.size
+            if record.seq is not None:
+                self.disk.reach_seq(record.seq)
+        if self._connected:
+            self._fresh.append(record)
+            self._fresh_bytes += record.size
+
+    def _commit(self) -> None:
+        written = self.disk.commit(list(self._unsaved.values()), sorted(self._done), self._flight.keys())
+        if written is None:
+            return
+        self._done.clear()
+        for record in written:
+            record.saved = True
+        self._unsaved.clear()
+        self._unsaved_bytes = 0
+        evicted = self.disk.take_evicted()
+        if evicted:
+            self._backlog.give_up(evicted)
+            for record in (*self._again, *self._fresh, *self._suspects.records()):
+                record.gone = record.gone or record.row in evicted
+        if self.disk.reopened():
+            self._backlog.restart()
+
+    def _shed(self) -> None:
+        """The disk takes nothing and memory is full: the lowest rank's oldest go, some at once to spare the sorting."""
+        waiting = sorted(
+            (r for r in self._unsaved.values() if r.row not in self._flight), key=lambda r: (r.rank, r.row)
+        )
+        given_up = []
+        for record in waiting:
+            if self._unsaved_bytes <= self.bounds.memory_bytes * (1 - 1 / _SHED_SHARE):
+                break
+            record.gone = True
+            self._unsaved_bytes -= self._unsaved.pop(record.row).size
+            given_up.append(record)
+        self.disk.note_drops("full", given_up)
+
+    def _remove(self, record: Record) -> None:
+        self._flight.pop(record.row, None)
+        self._suspects.forget(record.row)
+        record.gone = True
+        if self._unsaved.pop(record.row, None) is not None:
+            self._unsaved_bytes -= record.size
+        elif not record.volatile:
+            if not self._done:
+                self._done_since_s = self._mono_s()
+            self._done.add(record.row)
+
+    def _to_backlog(self, *, keep_flight: bool = False) -> None:
+        if not keep_flight:
+            self._flight.clear()
+            self._again.clear()
+            self._backlog.restart()
+        waiting, self._fresh, self._fresh_bytes = self._fresh, deque(), 0
+        for record in waiting:
+            record.replayed = True
+            if keep_flight and self._last.get(record.topic) is record:
+                self._fresh.append(record)
+                self._fresh_bytes += record.size
+        self._backlog.mark = max(self._backlog.mark, self.disk.last_row, max(self._unsaved, default=0))
+
+    def _next(self) -> Record | None:
+        for record in self._suspects.records():
+            if self._unwanted(record):
+                self._suspects.forget(record.row)
+        suspect = self._suspects.turn(others=bool(self._again or self._fresh or self._backlog.more))
+        if suspect is not None:
+            return None if self._flight else suspect
+        while self._again:
+            record = self._again.popleft()
+            if not self._unwanted(record):
+                return record
+        while self._fresh:
+            record = self._fresh.popleft()
+            self._fresh_bytes -= record.size
+            if not self._unwanted(record):
+                return record
+        return self._backlog.next(
+            self._unsaved.values(),
+            lambda row: row in self._flight or row in self._done,
+            lambda record: self._unwanted(record) or self._suspects.look_at(record),
+        )
+
+    def _unwanted(self, record: Record) -> bool:
+        if record.gone or record.row in self._done or record.row in self._flight:
+            return True
+        if record.expires_s is not None and self._clock.now_s() >= record.expires_s:
+            self.disk.note_drops("expired", [record])
+            self._remove(record)
+            return True
+        return False
+
+    def _tell_drops(self) -> None:
+        receipts = []
+        for rank, reason, first, last, count in self.disk.drops():
+            record = self._receipt(Drop(RANKS.get(rank, "C"), reason, first, last, count))
+            record.row = self.inbox.next_row()
+            record.born_s = self._clock.now_s()
+            receipts.append(record)
+        if receipts and self.disk.tell(receipts):
+            for record in receipts:
+                record.saved = True
+                if self._connected:
+                    self._fresh.append(record)
+                    self._fresh_bytes += record.size
+
+
+def _copy(record: Record) -> Record:
+    """A last value told again; the transport may still hold the one before."""
+    return Record(
+        record.topic,
+        record.body,
+        record.rank,
+        qos=record.qos,
+        retain=record.retain,
+        stamped=record.stamped,
+        volatile=True,
+    )
