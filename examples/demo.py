@@ -32,7 +32,9 @@ def main() -> int:
     step("A real street video, and pictures from it to calibrate and to measure on")
     video = street_video(BUILD)
     total = 795 if video.name == "vtest.avi" else 250
-    calibration = extract(video, list(range(0, HELD_OUT_FROM if total == 795 else total, 12)), BUILD / "calibration", "calib")
+    calibration = extract(
+        video, list(range(0, HELD_OUT_FROM if total == 795 else total, 12)), BUILD / "calibration", "calib"
+    )
     print(f"    {video.relative_to(ROOT)}, {len(calibration)} pictures for calibration")
     float_bundle, int8_bundle = BUILD / "street_ssd", BUILD / "street_ssd-int8"
 

@@ -1,0 +1,165 @@
+"""`gluon-edge demo`: a broker, the agent and a subscriber at once, each a real process; then pictures of what was seen."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.bundle import read_bundle
+from edge.config import CameraConfig
+from edge.draw import draw
+from edge.errors import CameraError, EdgeError, TransportError
+from edge.frame import Image
+from edge.localbroker import local_broker
+from edge.results import Detections
+from edge.stages import Stage
+
+__all__ = ["DemoOptions", "demo"]
+
+_CLIP_FRAMES = 120
+_CLIP_HEIGHT = 480
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What to show: a bundle on a source (a file, an index, a device or a URL), and where the pictures go.
+
+    `start_s` skips into a file; `seconds` ends a source that does not end by itself.
+    """
+
+    bundle: Path
+    source: str
+    out: Path
+    start_s: float = 0.0
+    seconds: float | None = None
+
+
+def demo(options: DemoOptions) -> int:
+    """Run it; returns the exit code.
+
+    Raises:
+        EdgeError: when the bundle, the source or every broker is unusable.
+    """
+    stage = Stage(read_bundle(options.bundle))
+    options.out.mkdir(parents=True, exist_ok=True)
+    with local_broker() as broker:
+        config = _write_config(options, broker.url)
+        print(f"    broker: {broker.kind} at {broker.url}; agent: gluon-edge run -c {config}")
+        print("    what a subscriber sees (gluon-edge watch):", flush=True)
+        log = options.out / "agent.log"
+        with _subscriber(broker.url) as watching, log.open("wb") as errors:
+            agent = subprocess.Popen([*_SELF, "run", "-c", str(config)], stderr=errors)  # noqa: S603
+            try:
+                _wait(agent, watching, options.seconds)
+            finally:
+                agent.terminate()
+                code = agent.wait(20)
+    if code != 0:
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise EdgeError(f"the agent ended with {code}: {last[0] if last else 'it said nothing'}; its log is {log}")
+    for path in _pictures(options, stage):
+        print(f"    drawn: {path}")
+    return 0
+
+
+_SELF = (sys.executable, "-m", "edge")
+
+
+def _write_config(options: DemoOptions, broker: str) -> Path:
+    """A configuration that its reader can go on with."""
+    source = int(options.source) if options.source.isdecimal() else options.source
+    path = Path(options.source)
+    if isinstance(source, str) and "://" not in source and not source.startswith("/dev/"):
+        if not path.exists():
+            raise CameraError(f"{path}: no such video, folder or camera")
+        source = str(path.resolve())
+    lines = [
+        "# Written by 'gluon-edge demo'; see docs/configuration.md for everything that can stand here.",
+        "[model]",
+        f"bundle = {json.dumps(str(options.bundle.resolve()))}",
+        "",
+        "[cameras.street]",
+        f"source = {json.dumps(source)}",
+        *([f"start_s = {options.start_s}"] if options.start_s else []),
+        "",
+        "[mqtt]",
+        f"broker = {json.dumps(broker)}",
+        'node = "demo"',
+        "",
+    ]
+    config = options.out / "agent.toml"
+    config.write_text("\n".join(lines))
+    return config
+
+
+@contextmanager
+def _subscriber(url: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*_SELF, "watch", "--broker", url], stdout=None)  # noqa: S603
+    try:
+        yield process
+        time.sleep(0.5)  # what was acknowledged last is still on its way to the subscriber
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(agent: subprocess.Popen[bytes], watching: subprocess.Popen[bytes], seconds: float | None) -> None:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while agent.poll() is None and (deadline is None or time.monotonic() < deadline):
+        if watching.poll() is not None:
+            raise TransportError("the subscriber ended before the agent did")
+        time.sleep(0.1)
+
+
+def _pictures(options: DemoOptions, stage: Stage) -> list[Path]:
+    """A clip with everything that the model sees drawn in, and the frame with most objects as a picture."""
+    frames = _frames(options)
+    if not frames:
+        return []
+    best: tuple[int, Image] | None = None
+    clip = options.out / "annotated.mp4"
+    height, width = frames[0].shape[:2]
+    size = (round(width * _CLIP_HEIGHT / height) // 2 * 2, _CLIP_HEIGHT)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, size)
+    try:
+        for frame in frames:
+            result, _ = stage(frame)
+            drawn = draw(frame, result, stage.bundle.labels)
+            found = len(result.scores) if isinstance(result, Detections) else 1
+            if best is None or found > best[0]:
+                best = (found, drawn)
+            writer.write(cv2.resize(drawn, size))
+    finally:
+        writer.release()
+    assert best is not None  # noqa: S101  there is at least one frame
+    picture = options.out / "annotated.jpg"
+    cv2.imwrite(str(picture), best[1])
+    return [picture, clip]
+
+
+def _frames(options: DemoOptions) -> list[Image]:
+    camera = CameraConfig(source=int(options.source) if options.source.isdecimal() else options.source)
+    if camera.inferred_kind == "images":
+        paths = sorted(Path(options.source).iterdir()) if Path(options.source).is_dir() else [Path(options.source)]
+        read = [cv2.imread(str(p)) for p in paths[:_CLIP_FRAMES]]
+        return [np.asarray(image, np.uint8) for image in read if image is not None and image.shape == read[0].shape]
+    capture = cv2.VideoCapture(camera.source if isinstance(camera.source, int) else str(camera.source))
+    frames: list[Image] = []
+    try:
+        if options.start_s:
+            capture.set(cv2.CAP_PROP_POS_MSEC, options.start_s * 1000)
+        while len(frames) < _CLIP_FRAMES:
+            ok, frame = capture.read()
+            if not ok:
+                break
+            frames.append(np.asarray(frame, np.uint8))
+    finally:
+        capture.release()
+    return frames
