@@ -85,7 +85,7 @@ class Agent:
             max_wait_s=mqtt.reconnect_max_s,
         )
         self._outbox.wake = self._uplink.wake
-        health = Health(config.cameras)
+        self._health = health = Health(config.cameras)
         self._report = Report(payloads, self._outbox, health)
         exclusive = manifest.task == "classification"
         ev = config.events
@@ -157,9 +157,8 @@ class Agent:
 
     def _say_last_words(self) -> list[str]:
         self._events.close()
-        for name, camera in self._config.cameras.items():
-            if camera.enabled:
-                self._report.state_changed(name, "offline", "the agent was stopped")
+        for name in self._health.online():
+            self._report.state_changed(name, "offline", "the agent was stopped")
         self.publish_health()
         return []
 

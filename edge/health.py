@@ -75,10 +75,10 @@ class Health:
         with self._lock:
             self._states[camera] = state
 
-    def used(self) -> int:
-        """Frames that went through the model, since the start."""
+    def online(self) -> list[str]:
+        """The cameras that are online."""
         with self._lock:
-            return sum(self._used.values())
+            return [name for name, state in self._states.items() if state == "online"]
 
     def figures(self, dropped: dict[str, int]) -> dict[str, Any]:
         """The payload's part that is known here; rates and percentiles since it was last asked for."""
