@@ -11,7 +11,7 @@ from export.heads.find import bypass
 from export.ops.common import reshape
 from export.translate import walk
 
-__all__ = ["emit_classification"]
+__all__ = ["emit_classification", "ends_in_softmax"]
 
 _SOFTMAX = {"softmax", "SoftmaxOutput", "Softmax", "SoftmaxActivation"}
 
@@ -29,6 +29,10 @@ def emit_classification(b: Builder, graph: Graph, image: dict[str, Value], label
     if classes != labels:
         raise ExportError(f"{labels} labels were given, but {graph.origin} tells {classes} classes apart")
     logits = reshape(b, logits, ((logits.shapes[0][0], classes), (logits.shapes[1][0], classes)))
-    finished = graph.nodes[bypass(graph, head)].op in _SOFTMAX
     with b.scope("probabilities"):
-        b.output(logits if finished else b.op("Softmax", logits, axis=1), "scores")
+        b.output(logits if ends_in_softmax(graph) else b.op("Softmax", logits, axis=1), "scores")
+
+
+def ends_in_softmax(graph: Graph) -> bool:
+    """Whether the net gives probabilities already."""
+    return graph.nodes[bypass(graph, graph.heads[0])].op in _SOFTMAX

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,12 +14,15 @@ from export.graph import Array
 from export.source import load
 from export.translate import input_variable
 from export.zoo.labels import labels_of
+from export.zoo.pictures import pictures
 from export.zoo.pretrained import weights_file
 from export.zoo.random_weights import draw, settle
 from export.zoo.runtime import gluoncv, mxnet, quiet
 from export.zoo.table import ZooNet, find
 
 __all__ = ["Saved", "build"]
+
+_CALIBRATION_PICTURES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def build(
         saved = _export(net, entry, size, out_dir)
         labels = labels_of(net, entry, classes)
         if random_seed is not None:
-            _randomize(saved[0], saved[1], size, random_seed)
+            _randomize(*saved, entry, size, random_seed)
     return Saved(*saved, meta={**asdict(entry), "input_hw": size, "labels": labels, "classes": len(labels)})
 
 
@@ -112,7 +115,7 @@ def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tu
     return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
 
 
-def _randomize(symbol: Path, params: Path, size: tuple[int, int], seed: int) -> None:
+def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int], seed: int) -> None:
     """Replace the weights on disk by random ones, the same for the same seed."""
     mx = mxnet()
     graph = load(symbol, params)
@@ -122,7 +125,8 @@ def _randomize(symbol: Path, params: Path, size: tuple[int, int], seed: int) -> 
         new = draw(name, array.shape, random)
         drawn[name] = array if new is None else new
     graph = replace(graph, params=drawn)
-    images = random.normal(0, 1, (2, 3, *size)).astype(np.float32)
+    pixels = pictures(_CALIBRATION_PICTURES, size, seed=seed) / np.float32(255)
+    images = ((pixels - np.float32(entry.mean)) / np.float32(entry.std)).transpose(0, 3, 1, 2)
     settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}

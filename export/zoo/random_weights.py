@@ -18,6 +18,7 @@ __all__ = ["draw", "settle"]
 # Spread of the last layer's outputs: wide enough that the best class stands out, box offsets that move boxes by
 # some tenths of an anchor.
 _LOGIT_SPREAD: Final = 2.5
+_ANCHOR_SPREAD: Final = 1.0
 _OFFSET_SPREAD: Final = 1.0
 _RESIDUAL_GAIN: Final = 0.3
 _WEIGHTED: Final = {"Convolution", "FullyConnected", "Deconvolution"}
@@ -33,7 +34,10 @@ def draw(name: str, shape: tuple[int, ...], random: np.random.Generator) -> Arra
         return random.uniform(0.7, 1.3, shape).astype(np.float32)
     if name.endswith("alpha"):
         return random.uniform(0.1, 0.4, shape).astype(np.float32)
-    if name.endswith(("beta", "bias")):
+    if name.endswith("beta"):
+        # Most channels stay on the straight side of their ReLU: otherwise each layer multiplies rounding by 1.2.
+        return random.normal(0.6, 0.4, shape).astype(np.float32)
+    if name.endswith("bias"):
         return random.normal(0, 0.1, shape).astype(np.float32)
     if name.endswith("weight"):
         fan_in = int(np.prod(shape[1:])) or 1
@@ -71,9 +75,10 @@ def _calibrate(graph: Graph, params: dict[str, Array], values: dict[Ref, Array])
         others = tuple(dim for dim in range(seen.ndim) if dim != axis)
         mean, variance = (graph.node(ref).name for ref in node.inputs[3:5])
         params[mean] = seen.mean(others).astype(np.float32)
-        # A floor from all channels together: a map of one pixel says little about any one of them.
-        variances = seen.var(others)
-        params[variance] = (variances + 0.1 * (seen * seen).mean() + 1e-3).astype(np.float32)
+        # A floor from all channels together: two pictures of one pixel each say little about any one of them.
+        samples = seen.size / seen.shape[axis]
+        floor = (0.1 + 16 / samples) * (seen * seen).mean() + 1e-3
+        params[variance] = (seen.var(others) + floor).astype(np.float32)
 
 
 def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array]) -> None:
@@ -81,10 +86,11 @@ def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array
     layers = _last_layers(graph, [ref.node for ref in graph.heads])
     for index in layers:
         node = graph.nodes[index]
-        spread = float(values[Ref(index, 0)].std())
+        # By the far end, not by the deviation: random features have long tails, trained heads have not.
+        spread = float(np.quantile(np.abs(values[Ref(index, 0)]), 0.999)) / 3
         if not np.isfinite(spread) or spread == 0:
             continue
-        wanted = _OFFSET_SPREAD if index in offsets else _LOGIT_SPREAD
+        wanted = _OFFSET_SPREAD if index in offsets else _ANCHOR_SPREAD if offsets else _LOGIT_SPREAD
         for ref in node.inputs[1:]:
             name = graph.node(ref).name
             if name in params:

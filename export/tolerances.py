@@ -1,0 +1,57 @@
+"""How far results may differ from MXNet's, and why: the one place where such numbers stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["BOX", "LAYERS", "LAYER_DEFAULT", "OUTPUTS", "SCORE", "Tolerance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Allowed: `absolute` + `relative` times the largest magnitude of the reference."""
+
+    absolute: float
+    relative: float
+    reason: str
+
+    def allowed(self, magnitude: float) -> float:
+        """The largest difference that passes for a reference of this magnitude."""
+        return self.absolute + self.relative * magnitude
+
+
+# End to end, on the results that a device gives.
+SCORE: Final = Tolerance(1e-4, 0, "float32 sums in another order through the whole net, then a softmax or sigmoid")
+BOX: Final = Tolerance(0.05, 1e-5, "a twentieth of a pixel; very large boxes have fewer digits behind the point")
+OUTPUTS: Final = {
+    "scores": SCORE,
+    "boxes": BOX,
+    "labels": Tolerance(0, 0, "a class is right or wrong"),
+    "count": Tolerance(0, 0, "rows at the edge of the score limit are set aside before counting"),
+}
+
+# Layer by layer, each fed with the reference's own inputs.
+LAYER_DEFAULT: Final = Tolerance(1e-6, 1e-5, "one operation in float32, a few roundings")
+_MOVES: Final = Tolerance(0, 0, "elements are moved, not computed")
+_SUMS: Final = Tolerance(1e-5, 1e-5, "a sum of thousands of products, in another order")
+LAYERS: Final = {
+    "Convolution": _SUMS,
+    "Deconvolution": _SUMS,
+    "FullyConnected": _SUMS,
+    "batch_dot": _SUMS,
+    "dot": _SUMS,
+    "_contrib_ModulatedDeformableConvolution": Tolerance(1e-4, 1e-4, "sampling positions in float32 between pixels"),
+    "_contrib_DeformableConvolution": Tolerance(1e-4, 1e-4, "sampling positions in float32 between pixels"),
+    "_contrib_box_decode": Tolerance(1e-4, 1e-5, "an exponential times an anchor, in pixels"),
+    "BatchNorm": Tolerance(1e-5, 1e-5, "the inverse deviation is rounded at another point"),
+    "_contrib_SyncBatchNorm": Tolerance(1e-5, 1e-5, "the inverse deviation is rounded at another point"),
+    **dict.fromkeys(
+        (
+            "transpose", "Reshape", "Flatten", "Concat", "slice_axis", "slice_like", "slice", "expand_dims",
+            "squeeze", "tile", "repeat", "stack", "SliceChannel", "SwapAxis", "zeros_like", "ones_like", "where",
+            "shape_array", "BlockGrad", "Dropout", "reverse", "gather_nd", "take", "broadcast_axis",
+        ),
+        _MOVES,
+    ),
+}  # fmt: skip

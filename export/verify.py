@@ -1,0 +1,159 @@
+"""A finished model against MXNet on the same pictures, end to end and layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from export.errors import ExportError
+from export.graph import Array, Graph
+from export.heads import Normalization
+from export.heads.classification import ends_in_softmax
+from export.layers import Divergence, first_divergence
+from export.match import Detections, match
+from export.run_onnx import run_model
+from export.source import load
+from export.tolerances import OUTPUTS
+from export.translate import input_variable
+from export.zoo.run import reference, reference_layers
+
+__all__ = ["OutputDifference", "Verification", "normalized", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """How far one output of the finished model is from MXNet's, and how far it may be."""
+
+    name: str
+    max_abs: float
+    max_rel: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was compared; `unmatched` counts detections without a partner on the other side."""
+
+    outputs: tuple[OutputDifference, ...]
+    first_divergence: Divergence | None
+    unmatched: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything lies within its tolerance."""
+        within = all(item.max_abs <= item.tolerance for item in self.outputs)
+        return within and self.first_divergence is None and not self.unmatched
+
+    def to_json(self) -> dict[str, Any]:
+        """As `gluon-export verify --json` prints it."""
+        return {
+            "ok": self.ok,
+            "outputs": [asdict(item) for item in self.outputs],
+            "first_divergence": asdict(self.first_divergence) if self.first_divergence else None,
+            "unmatched": self.unmatched,
+        }
+
+
+def verify(
+    symbol: Path,
+    params: Path,
+    model: onnx.ModelProto,
+    images: Array,
+    *,
+    task: str,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    scale: float | None = None,
+    offset: float = 0.0,
+    layers: bool = True,
+) -> Verification:
+    """Compare a finished model with MXNet on the saved model that it came from.
+
+    Args:
+        symbol: the `-symbol.json`.
+        params: the `.params`.
+        model: what `heads.finish` made of them.
+        images: uint8 [N, H, W, 3] RGB, of the size that the model takes.
+        task: which results to compare.
+        mean: the normalisation, as it was given to `finish`.
+        std: likewise.
+        scale: likewise.
+        offset: likewise.
+        layers: also compare every layer on its own, on the first picture.
+
+    Raises:
+        ExportError: MXNet is not installed, or the task cannot be compared.
+    """
+    if task not in _COMPARE:
+        raise ExportError(f"the task {task!r} cannot be verified; known: {', '.join(sorted(_COMPARE))}")
+    graph = load(symbol, params)
+    if mean is not None and std is not None:
+        normalization = Normalization.gluoncv(mean, std)
+    else:
+        normalization = Normalization.affine(1.0 if scale is None else scale, offset)
+    pictures = normalized(images, normalization)
+    expected = reference(symbol, params, pictures)
+    outputs, unmatched = _COMPARE[task](graph, run_model(model, {"image": images}), expected)
+    divergence = None
+    if layers:
+        first = pictures[:1]
+        values = reference_layers(symbol, params, first)
+        divergence = first_divergence(graph, {input_variable(graph): first}, values)
+    return Verification(tuple(outputs), divergence, unmatched)
+
+
+def normalized(images: Array, normalization: Normalization) -> Array:
+    """uint8 [N, H, W, 3] to float32 [N, 3, H, W], as the net was trained on."""
+    shift, scale = (np.asarray(values, np.float64) for values in (normalization.shift, normalization.scale))
+    pixels = (images.astype(np.float64) - shift) * scale
+    return np.ascontiguousarray(pixels.astype(np.float32).transpose(0, 3, 1, 2))
+
+
+def _difference(name: str, actual: Array, expected: Array) -> OutputDifference:
+    one, two = actual.astype(np.float64), expected.astype(np.float64)
+    if one.shape != two.shape:
+        return OutputDifference(name, float("inf"), float("inf"), 0.0)
+    gap = np.abs(one - two)
+    magnitude = np.abs(two)
+    relative = gap / np.maximum(magnitude, 1e-12)
+    limit = OUTPUTS[name].allowed(float(magnitude.max(initial=0)))
+    return OutputDifference(name, float(gap.max(initial=0)), float(relative.max(initial=0)), limit)
+
+
+def _classification(
+    graph: Graph, actual: dict[str, Array], expected: list[Array]
+) -> tuple[list[OutputDifference], int]:
+    logits = expected[0].reshape(len(expected[0]), -1).astype(np.float64)
+    if not ends_in_softmax(graph):
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        logits = powers / powers.sum(axis=1, keepdims=True)
+    return [_difference("scores", actual["scores"], logits)], 0
+
+
+def _detection(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
+    del graph
+    ids, scores, boxes = expected[:3]
+    rows = actual["scores"].shape[1]
+    matches = []
+    for index, count in enumerate(actual["count"]):
+        ours = Detections(*(actual[name][index, : int(count)] for name in ("boxes", "scores", "labels")))
+        valid = np.flatnonzero(ids[index, :, 0] >= 0)
+        best = valid[np.argsort(-scores[index, valid, 0], kind="stable")][:rows]
+        theirs = Detections(boxes[index, best], scores[index, best, 0], ids[index, best, 0])
+        matches.append(match(ours, theirs, rows=rows))
+    score = max((item.score_abs for item in matches), default=0.0)
+    box = max((item.box_abs for item in matches), default=0.0)
+    magnitude = max((item.box_magnitude for item in matches), default=0.0)
+    differences = [
+        OutputDifference("boxes", box, box / max(magnitude, 1.0), OUTPUTS["boxes"].allowed(magnitude)),
+        OutputDifference("scores", score, score, OUTPUTS["scores"].absolute),
+    ]
+    return differences, sum(item.unmatched for item in matches)
+
+
+_COMPARE = {"classification": _classification, "detection": _detection}
