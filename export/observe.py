@@ -6,7 +6,7 @@ and count each tensor's values into a histogram of fixed bins, one picture's act
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,7 +17,7 @@ from onnx import helper
 
 from export.errors import ExportError
 
-__all__ = ["METHODS", "Method", "Observed", "observe"]
+__all__ = ["METHODS", "Feed", "Method", "Observed", "observe", "reductions"]
 
 Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -25,6 +25,8 @@ METHODS: tuple[Method, ...] = get_args(Method)
 _BINS = 2048
 _LEVELS = 128  # what 8 bits leave for one sign
 _PERCENTILE = 99.99
+
+Job = tuple[str, str, bool]
 
 Feed = Callable[[str], Iterable[NDArray[np.uint8]]]
 """Gives the input tensors again each time it is called with what they are wanted for."""
@@ -51,13 +53,12 @@ def observe(
         raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
     wanted = list(dict.fromkeys(tensors))
     averaged = list(dict.fromkeys(means))
-    probe = _with_reductions(model, wanted, averaged)
-    low = np.full(len(wanted), np.inf)
-    high = np.full(len(wanted), -np.inf)
+    jobs: list[Job] = [("ReduceMin", n, False) for n in wanted] + [("ReduceMax", n, False) for n in wanted]
+    n = len(wanted)
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
     sums: list[Any] = [0.0] * len(averaged)
     count = 0
-    for values in _outputs(probe, feed("calibrating")):
-        n = len(wanted)
+    for values in reductions(model, [*jobs, *(("ReduceMean", n, True) for n in averaged)], feed("calibrating")):
         low = np.minimum(low, np.array(values[:n], np.float64))
         high = np.maximum(high, np.array(values[n : 2 * n], np.float64))
         sums = [s + v.astype(np.float64) for s, v in zip(sums, values[2 * n :], strict=True)]
@@ -73,30 +74,36 @@ def observe(
     return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, count)
 
 
-def _with_reductions(model: onnx.ModelProto, wanted: Sequence[str], averaged: Sequence[str]) -> onnx.ModelProto:
+def reductions(
+    model: onnx.ModelProto, jobs: Sequence[Job], tensors: Iterable[NDArray[np.uint8]]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Runs `model` on each of `tensors` and gives what `jobs` ask for: (operator, tensor [N, C, H, W], by channel).
+
+    The operator is ReduceMin, ReduceMax, ReduceMean or MeanSquare.
+    """
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
-    graph = probe.graph
-    del graph.output[:]
+    del probe.graph.output[:]
     opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
-    jobs = (
-        [("ReduceMin", n) for n in wanted] + [("ReduceMax", n) for n in wanted] + [("ReduceMean", n) for n in averaged]
-    )
-    graph.initializer.append(helper.make_tensor("observe/axes", onnx.TensorProto.INT64, [3], [0, 2, 3]))
-    for i, (op, name) in enumerate(jobs):
-        result = f"observe/{i}"
-        if op != "ReduceMean":
-            node = helper.make_node(op, [name], [result], keepdims=0)
-        elif opset >= 18:
-            node = helper.make_node(op, [name, "observe/axes"], [result], keepdims=0)
-        else:
-            node = helper.make_node(op, [name], [result], keepdims=0, axes=[0, 2, 3])
-        graph.node.append(node)
-        graph.output.append(helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, None))
-    return probe
+    axes = "observe/axes"
+    probe.graph.initializer.append(helper.make_tensor(axes, onnx.TensorProto.INT64, [3], [0, 2, 3]))
+    for i, (op, name, by_channel) in enumerate(jobs):
+        value = name
+        if op == "MeanSquare":
+            value = f"observe/{i}/square"
+            probe.graph.node.append(helper.make_node("Mul", [name, name], [value]))
+        kind = "ReduceMean" if op == "MeanSquare" else op
+        node = helper.make_node(kind, [value], [f"observe/{i}"], keepdims=0)
+        if by_channel and opset >= 18:
+            node.input.append(axes)
+        elif by_channel:
+            node.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
+        probe.graph.node.append(node)
+        probe.graph.output.append(helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
+    yield from _outputs(probe, tensors)
 
 
-def _outputs(model: onnx.ModelProto, tensors: Iterable[NDArray[np.uint8]]) -> Iterable[list[Any]]:
+def _outputs(model: onnx.ModelProto, tensors: Iterable[NDArray[np.uint8]]) -> Iterator[list[Any]]:
     import onnxruntime as ort
 
     settings = ort.SessionOptions()

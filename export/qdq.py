@@ -6,6 +6,7 @@ The pairs stand where onnxruntime fuses them into integer kernels: convolution (
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -128,6 +129,8 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.renamed: dict[str, str] = {}  # float tensor -> what 8-bit readers read instead
         self.taken = {name for node in self.graph.node for name in (*node.output, *node.input, node.name)}
+        self.numbers = itertools.count()
+        self.held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
 
     def write(self) -> onnx.ModelProto:
@@ -168,23 +171,23 @@ class _Writer:
             self._rounded(node)
             return
         producer = next(n for n in reversed(self.nodes) if node.input[0] in n.output)
-        producer.output[0] = self._unique(f"{node.output[0]}/float")
+        producer.output[0] = self._fresh()
         self._pair(producer.output[0], node.output[0], node.output[0])
 
     def _rounded(self, node: onnx.NodeProto) -> None:
         """Append a node and store its results in 8 bits, so that all who read them read what was stored."""
-        outputs = [(k, name) for k, name in enumerate(node.output) if name]
-        for k, name in outputs:
-            node.output[k] = self._unique(f"{name}/float")
+        names = list(node.output)
+        node.output[:] = [self._fresh() if name else "" for name in names]
         self.nodes.append(node)
-        for k, name in outputs:
-            self._pair(node.output[k], name, name)
+        for raw, name in zip(node.output, names, strict=True):
+            if name:
+                self._pair(raw, name, name)
 
     def _in_8_bits(self, name: str) -> str:
         if name in self.produced_in_8_bits:
             return name  # its producer's pair already gives the value as stored
         if name not in self.renamed:
-            self.renamed[name] = self._unique(f"{name}/rounded")
+            self.renamed[name] = self._fresh()
             self._pair(name, self.renamed[name], name)
         return self.renamed[name]
 
@@ -195,16 +198,11 @@ class _Writer:
 
     def _pair(self, source: str, target: str, of: str) -> None:
         scale = self.scales[of]
-        dtype = np.int8 if scale.signed else np.uint8
-        factor = self._constant(f"{of}/scale", np.array(scale.scale, np.float32))
-        zero = self._constant(f"{of}/zero", np.array(scale.zero, dtype))
-        stored = self._unique(f"{of}/stored")
-        self.nodes += [
-            helper.make_node("QuantizeLinear", [source, factor, zero], [stored], name=self._unique(f"{of}/quantize")),
-            helper.make_node(
-                "DequantizeLinear", [stored, factor, zero], [target], name=self._unique(f"{of}/dequantize")
-            ),
-        ]
+        factor = self._constant(np.array(scale.scale, np.float32))
+        zero = self._constant(np.array(scale.zero, np.int8 if scale.signed else np.uint8))
+        stored = self._fresh()
+        self.nodes.append(helper.make_node("QuantizeLinear", [source, factor, zero], [stored]))
+        self.nodes.append(helper.make_node("DequantizeLinear", [stored, factor, zero], [target]))
 
     def _weights(self, node: onnx.NodeProto, source: str) -> None:
         weights = self._array(node.input[1]).astype(np.float64)
@@ -226,12 +224,11 @@ class _Writer:
         shift = self._shift(node, source, stored * grid - weights)
         if shift is not None and node.op_type != "MatMul":
             bias = -shift if bias is None else bias - shift
-        base = node.output[0]
-        node.input[1] = self._dequantized(f"{base}/weights", stored.astype(np.int8), factor, axis)
+        node.input[1] = self._dequantized(stored.astype(np.int8), factor, axis)
         if bias is not None:
             unit = factor * activation
             steps = np.clip(np.rint(bias / unit), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-            name = self._dequantized(f"{base}/bias", steps, unit, 0)
+            name = self._dequantized(steps, unit, 0)
             del node.input[2:]
             node.input.append(name)
 
@@ -245,35 +242,32 @@ class _Writer:
         inputs = mean.reshape(groups, -1).repeat(error.shape[0] // groups, axis=0)
         return np.asarray((per_input * inputs).sum(axis=1))
 
-    def _dequantized(self, base: str, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
-        result = self._unique(base)
-        value = self._constant(f"{base}/stored", stored)
-        factor = factor if self.per_channel else factor[0]
-        scale = self._constant(f"{base}/scale", np.asarray(factor, np.float32))
-        zero = self._constant(f"{base}/zero", np.zeros(np.shape(factor), stored.dtype))
-        node = helper.make_node(
-            "DequantizeLinear", [value, scale, zero], [result], name=self._unique(f"{base}/dequantize")
-        )
+    def _dequantized(self, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
+        scales = np.asarray(factor if self.per_channel else factor[0], np.float32)
+        zeros = np.zeros(scales.shape, stored.dtype)
+        inputs = [self._constant(stored), self._constant(scales), self._constant(zeros)]
+        node = helper.make_node("DequantizeLinear", inputs, [self._fresh()])
         if self.per_channel:
             node.attribute.append(helper.make_attribute("axis", axis))
         self.nodes.append(node)
-        return result
+        return str(node.output[0])
 
     def _array(self, name: str) -> NDArray[np.generic]:
         return np.asarray(numpy_helper.to_array(self.constants[name]))
 
-    def _constant(self, name: str, value: NDArray[np.generic]) -> str:
-        name = self._unique(name)
-        self.graph.initializer.append(numpy_helper.from_array(value, name))
-        return name
+    def _constant(self, value: NDArray[np.generic]) -> str:
+        """The initializer with this value; equal small ones (zero points, scales) are held once."""
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self.held:
+            self.held[key] = self._fresh()
+            self.graph.initializer.append(numpy_helper.from_array(value, self.held[key]))
+        return self.held[key]
 
-    def _unique(self, name: str) -> str:
-        result, n = name, 1
-        while result in self.taken:
-            n += 1
-            result = f"{name}.{n}"
-        self.taken.add(result)
-        return result
+    def _fresh(self) -> str:
+        """A short name that nothing has: hundreds of long ones would weigh as much as a small net's weights."""
+        while (name := f"q{next(self.numbers)}") in self.taken:
+            pass
+        return name
 
 
 def _has_bias(node: onnx.NodeProto) -> bool:

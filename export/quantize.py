@@ -19,6 +19,7 @@ import onnx
 
 from edge.bundle import MODEL, Bundle
 from export.calibrate import Reader
+from export.equalize import equalize
 from export.errors import ExportError
 from export.gate import Verdict, gate
 from export.observe import Method, Observed, observe
@@ -57,6 +58,7 @@ class Calibrated:
     signed: bool
     per_channel: bool
     bias_correction: bool
+    equalized: int
     skipped: dict[Path, str]
 
     def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
@@ -90,6 +92,7 @@ class Calibrated:
             "method": self.method,
             "per_channel": self.per_channel,
             "bias_correction": self.bias_correction,
+            "equalized": self.equalized,
             "images": self.observed.images,
             "images_skipped": {path.name: why for path, why in self.skipped.items()},
             "quantized": dict(sorted(in_8_bits.items())),
@@ -109,6 +112,7 @@ def calibrate(
     method: Method = "minmax",
     per_channel: bool = True,
     bias_correction: bool = True,
+    equalization: bool = True,
     progress: Progress = silent,
 ) -> Calibrated:
     """Run the float bundle over `images` and keep what quantizing it needs.
@@ -128,10 +132,11 @@ def calibrate(
     convolutions = [model.graph.node[i] for i in region.cores if model.graph.node[i].op_type == "Conv"]
     means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
     reader = Reader(bundle, images, progress=progress)
+    model, equalized = equalize(model, reader.each) if equalization else (model, 0)
     observed = observe(model, watched(model.graph, region), reader.each, method=method, means=means)
     reader.warn_of_skipped()
     signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
-    return Calibrated(bundle, model, observed, method, signed, per_channel, bias_correction, reader.skipped)
+    return Calibrated(bundle, model, observed, method, signed, per_channel, bias_correction, equalized, reader.skipped)
 
 
 def quantize(
@@ -143,6 +148,7 @@ def quantize(
     method: Method = "minmax",
     per_channel: bool = True,
     bias_correction: bool = True,
+    equalization: bool = True,
     keep_float: Collection[str] = (),
     progress: Progress = silent,
 ) -> Quantized:
@@ -160,6 +166,7 @@ def quantize(
         method=method,
         per_channel=per_channel,
         bias_correction=bias_correction,
+        equalization=equalization,
         progress=progress,
     )
     return calibrated.quantize(keep_float)
