@@ -65,3 +65,22 @@ def data() -> Path | None:
     """
     folder = ROOT.parent / "shared" / "data"
     return folder if (folder / "weights").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the demo's detector, real trained weights, converted once by the real command. Do not change it."""
+    from export.cli import main
+
+    out = tmp_path_factory.mktemp("bundles") / "street"
+    assert main(["convert", *STREET, "-o", str(out)]) == 0
+    return out
+
+
+_MODEL = ROOT / "examples" / "street_ssd"
+STREET = [
+    *("--symbol", str(_MODEL / "street_ssd-symbol.json"), "--params", str(_MODEL / "street_ssd-0000.params")),
+    *("--task", "detection", "--input", "288x384", "--labels", str(_MODEL / "labels.txt")),
+    *("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"),
+]
+"""The arguments of `gluon-export convert` that make the demo's bundle."""
