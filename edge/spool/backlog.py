@@ -71,6 +71,10 @@ class Backlog:
         if self._cursor >= self.mark:
             return False
         rows = self._disk.read(self._cursor, self.mark, _PAGE_ROWS)
+        if self._disk.reopened():
+            # What was read may have been a part, and what is there now another one.
+            self.restart()
+            rows = self._disk.read(self._cursor, self.mark, _PAGE_ROWS)
         if not rows:
             # What the disk did not take yet is backlog too; it is newer than what the disk has.
             waiting = [r for r in unsaved if self._cursor < r.row <= self.mark and not r.gone]

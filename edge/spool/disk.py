@@ -4,13 +4,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.errors import ConfigError
 from edge.spool.age import AgeClock
 from edge.spool.ballast import Ballast
 from edge.spool.bounds import Bounds
-from edge.spool.errors import StoreCorruptError, StoreError, StoreFullError
+from edge.spool.errors import StoreCorruptError, StoreError, StoreFullError, translated
 from edge.spool.evict import Lost, evict, write_lost
 from edge.spool.record import RANKS, Record
 from edge.spool.salvage import salvage, set_aside
@@ -19,6 +19,8 @@ from edge.spool.store import Store
 __all__ = ["Disk"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _RETRY_MIN_S, _RETRY_MAX_S = 0.5, 30.0
 _SEQ_MARGIN = 2000
@@ -168,10 +170,7 @@ class Disk:
 
     def drops(self) -> list[tuple[int, str, int | None, int | None, int]]:
         """What was given up and not yet told."""
-        try:
-            return self.store.ledger.drops() if self.store is not None else []
-        except (StoreError, StoreCorruptError):
-            return []
+        return self._attempt(lambda store: store.ledger.drops(), [])
 
     def tell(self, receipts: Sequence[Record]) -> bool:
         """Queues the receipts for all drops in the transaction that forgets them."""
@@ -188,12 +187,12 @@ class Disk:
 
     def replay(self, first_seq: int, last_seq: int) -> int:
         """Queues kept rows of a range again; how many."""
-        if self.store is None:
-            return 0
-        count = 0
-        with self._guarded(), self.store.transaction():
-            count = self.store.replay(first_seq, last_seq)
-        return count
+
+        def work(store: Store) -> int:
+            with store.transaction():
+                return store.replay(first_seq, last_seq)
+
+        return self._attempt(work, 0)
 
     def sweep(self, flight: Collection[int]) -> None:
         """Gives up what is too old, takes the ballast back on board, shortens the file."""
@@ -255,6 +254,13 @@ class Disk:
         for record in new:
             record.gone = record.gone or record.row in victims
         return [r for r in new if r.row not in victims]
+
+    def _attempt(self, work: Callable[[Store], T], otherwise: T) -> T:
+        with self._guarded():
+            if self.store is not None:
+                with translated():
+                    otherwise = work(self.store)
+        return otherwise
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -1,10 +1,12 @@
 """What can be wrong with the disk, by what the spool does about it."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 
 from edge.errors import PermanentError, TemporaryError
 
-__all__ = ["StoreBrokenError", "StoreCorruptError", "StoreError", "StoreFullError", "translate"]
+__all__ = ["StoreBrokenError", "StoreCorruptError", "StoreError", "StoreFullError", "translated"]
 
 
 class StoreError(TemporaryError, OSError):
@@ -23,7 +25,18 @@ class StoreCorruptError(PermanentError, sqlite3.DatabaseError):
     """The file is not what was written: its rows have to be salvaged into a new one."""
 
 
-def translate(error: sqlite3.Error) -> StoreError | StoreCorruptError:
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raises SQLite's errors as the ones above."""
+    try:
+        yield
+    except StoreCorruptError:
+        raise
+    except sqlite3.Error as e:
+        raise _translate(e) from e
+
+
+def _translate(error: sqlite3.Error) -> StoreError | StoreCorruptError:
     """SQLite's error by what to do about it. Python 3.10 gives no error codes, hence the words."""
     text = str(error)
     if "is full" in text:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.spool.record import KEPT, RANKS
-from edge.spool.schema import PRAGMAS, SCHEMA, TABLES
+from edge.spool.schema import FOR_A_NEW_FILE, PRAGMAS, SCHEMA, TABLES
 from edge.spool.store import Store, checksum, open_sqlite
 
 __all__ = ["Salvaged", "salvage", "set_aside"]
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _PAGE = 4096
 _BATCH = 256
 _HIGHEST = 1 << 40
-_MAX_FAILURES = 200_000
+_MAX_FAILURES = 8_000  # in a row: an inner page leads to some thousands of rows
 _MAX_FILES_KEPT = 5
 
 
@@ -67,6 +67,7 @@ def salvage(aside: Path, store: Store) -> Salvaged:
             if mend:
                 _graft_first_page(copy, Path(folder) / "pattern")
             _copy_tables(copy, store, found)
+    store.recount()
     log.error("salvaged %s from the damaged spool, which is kept as %s", _words(found), aside)
     return found
 
@@ -113,13 +114,16 @@ def _batches(db: sqlite3.Connection, table: str, columns: str) -> Iterator[list[
         low, high = ranges.pop()
         try:
             rows = db.execute(sql, (low, high, _BATCH)).fetchall()
-        except (sqlite3.Error, OverflowError, UnicodeDecodeError):
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as e:
+            if "not a database" in str(e) or "no such" in str(e):
+                return
             failures += 1
             if high - low > 1:
                 middle = (low + high) // 2
                 ranges += [(middle, high), (low, middle)]
             continue
         if rows:
+            failures = 0
             yield [tuple(row[1:]) for row in rows]
         if len(rows) == _BATCH:
             ranges.append((rows[-1][0], high))
@@ -140,7 +144,7 @@ def _sound(values: tuple[Any, ...]) -> bool:
 def _graft_first_page(copy: Path, pattern: Path) -> None:
     """Gives the file the first page of an empty spool: the tables' roots are where they always are."""
     with contextlib.closing(open_sqlite(pattern)) as db:
-        for statement in (*PRAGMAS, "PRAGMA journal_mode = DELETE", *SCHEMA):
+        for statement in (*FOR_A_NEW_FILE, *PRAGMAS, "PRAGMA journal_mode = DELETE", *SCHEMA):
             db.execute(statement).fetchall()
     size = copy.stat().st_size if copy.exists() else 0
     if size < 2 * _PAGE:

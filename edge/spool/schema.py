@@ -1,14 +1,14 @@
 """The spool's tables. Their order is part of the format: salvage counts on each having its root on a fixed page."""
 
-__all__ = ["PRAGMAS", "QUEUE_COLUMNS", "SCHEMA", "TABLES", "VERSION"]
+__all__ = ["FOR_A_NEW_FILE", "PRAGMAS", "QUEUE_COLUMNS", "SCHEMA", "TABLES", "VERSION"]
 
 VERSION = 1
+
+FOR_A_NEW_FILE = ("PRAGMA page_size = 4096", "PRAGMA auto_vacuum = INCREMENTAL")
 
 PRAGMAS = (
     # One process, one connection: no second one can race for the log, and no shared memory file is needed.
     "PRAGMA locking_mode = EXCLUSIVE",
-    "PRAGMA page_size = 4096",
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     # FULL: a commit returns when the log is on the disk. NORMAL loses the latest commits in a power cut.
     "PRAGMA synchronous = FULL",

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.spool.errors import StoreBrokenError, StoreCorruptError, translate
+from edge.spool.errors import StoreBrokenError, StoreCorruptError, translated
 from edge.spool.ledger import Ledger
 from edge.spool.record import KEPT, OVERHEAD_BYTES, Record
-from edge.spool.schema import PRAGMAS, QUEUE_COLUMNS, SCHEMA, TABLES, VERSION
+from edge.spool.schema import FOR_A_NEW_FILE, PRAGMAS, QUEUE_COLUMNS, SCHEMA, TABLES, VERSION
 
 __all__ = ["Store", "open_sqlite"]
 
@@ -34,7 +34,7 @@ class Store:
         self.bytes: dict[int, int] = {}
         self.rows: dict[int, int] = {}
         self.last_row = 0
-        with _translated():
+        with translated():
             self._db = connect(path)
             try:
                 self._prepare()
@@ -48,9 +48,17 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
+    def recount(self) -> None:
+        """Counts what the tables hold, after rows were put in behind this object's back."""
+        with translated():
+            self._count_all()
+            counted = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
+            newest = self._db.execute("SELECT max(row) FROM queue").fetchone()[0] or 0
+            self.last_row = max(newest, counted[0] if counted else 0)
+
     def settle(self) -> None:
         """After a failed write: takes the log into the file, so that nothing depends on pages it may have lost."""
-        with _translated():
+        with translated():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextlib.contextmanager
@@ -58,7 +66,7 @@ class Store:
         """All or nothing: what is inside is on the disk when the block ends without an error."""
         totals = dict(self.bytes), dict(self.rows)
         try:
-            with _translated():
+            with translated():
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
@@ -112,7 +120,7 @@ class Store:
 
     def read(self, after: int, upto: int, limit: int) -> tuple[list[Record], list[tuple[int, int, int | None]]]:
         """The next rows in order, and those found damaged as (row, rank, seq)."""
-        with _translated():
+        with translated():
             found = self._db.execute(
                 f"SELECT {QUEUE_COLUMNS} FROM queue WHERE row > ? AND row <= ? AND rank >= 0 ORDER BY row LIMIT ?",  # noqa: S608
                 (after, upto, limit),
@@ -140,7 +148,7 @@ class Store:
 
     def meta(self, key: str) -> int:
         """A number kept, or 0."""
-        with _translated():
+        with translated():
             found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return int(found[0]) if found else 0
 
@@ -150,20 +158,23 @@ class Store:
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """One statement for the tables beside the queue."""
-        with _translated():
+        with translated():
             return list(self._db.execute(sql, values).fetchall())
 
     def give_room_back(self) -> None:
         """Shortens a file that is mostly empty pages, a little at a time."""
-        with _translated():
+        with translated():
             free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
             if free > 1024:
                 self._db.execute("PRAGMA incremental_vacuum(256)").fetchall()
 
     def _prepare(self) -> None:
-        for pragma in PRAGMAS:
-            self._db.execute(pragma).fetchall()
+        self._db.execute(PRAGMAS[0]).fetchall()
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StoreBrokenError(f"{self.path}: written by a newer release (format {version}); update this one")
+        for pragma in (*FOR_A_NEW_FILE, *PRAGMAS) if version == 0 else PRAGMAS:
+            self._db.execute(pragma).fetchall()
         tables = {
             name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         }
@@ -172,14 +183,9 @@ class Store:
                 for statement in SCHEMA:
                     self._db.execute(statement)
             tables = set(TABLES)
-        elif version > VERSION:
-            raise StoreBrokenError(f"{self.path}: written by a newer release (format {version}); update this one")
         if not TABLES.keys() <= tables:
             raise StoreCorruptError(f"{self.path}: tables are missing")
-        self._count_all()
-        counted = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
-        newest = self._db.execute("SELECT max(row) FROM queue").fetchone()[0] or 0
-        self.last_row = max(newest, counted[0] if counted else 0)
+        self.recount()
 
     def _count(self, rank: int, rows: int, size: int) -> None:
         self.rows[rank] = self.rows.get(rank, 0) + rows
@@ -193,16 +199,6 @@ class Store:
 
 
 _SIZE = f"length(topic) + length(body) + {OVERHEAD_BYTES}"
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except StoreCorruptError:
-        raise
-    except sqlite3.Error as e:
-        raise translate(e) from e
 
 
 def checksum(topic: str, body: bytes) -> int:
