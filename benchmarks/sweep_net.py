@@ -1,0 +1,208 @@
+"""`python -m benchmarks.sweep_net NAME -o FILE`: one net of the zoo, built, converted, verified and timed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from benchmarks.paired import paired
+from export import heads, zoo
+from export.errors import ExportError, UnsupportedError
+from export.graph import Graph
+from export.layers import first_divergence
+from export.run_onnx import open_session, run_model
+from export.source import load
+from export.tolerances import LAYER_DEFAULT
+from export.translate import input_variable, translate
+from export.verify import normalized, verify
+from export.zoo import Saved, ZooNet, find
+
+__all__ = ["main"]
+
+_CLASSES = ("one", "two", "three")  # for nets that want their user's classes
+_SECONDS = 6.0  # that timing may take
+
+
+class Row:
+    """What is known so far, on disk after each step, so that a process that is killed leaves how far it came."""
+
+    def __init__(self, path: Path, entry: ZooNet) -> None:
+        self._path = path
+        self.values: dict[str, Any] = {"net": entry.name, "task": entry.task, "input": list(entry.input_hw)}
+
+    def __call__(self, **facts: Any) -> None:
+        """Add facts."""
+        self.values |= facts
+        self._path.write_text(json.dumps(self.values), encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep_net", description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    entry = find(args.name)
+    row = Row(args.output, entry)
+    # What makes MXNet fast is on; references are computed in a way that it does not reach.
+    os.environ.pop("MXNET_SUBGRAPH_BACKEND", None)
+    with tempfile.TemporaryDirectory(prefix="gluon-sweep-") as folder:
+        saved = _build(entry, Path(folder), row)
+        if saved is not None:
+            _convert_and_compare(saved, entry, row)
+    return 0
+
+
+def _build(entry: ZooNet, folder: Path, row: Row) -> Saved | None:
+    row(stage="build", status="failed")
+    try:
+        return zoo.build(entry.name, out_dir=folder, random_seed=1, classes=_CLASSES if entry.classes is None else None)
+    except Exception as exc:  # noqa: BLE001  (whatever GluonCV raises is the reason that is listed)
+        row(status="build failed", why=_first_line(exc))
+        return None
+
+
+def _convert_and_compare(saved: Saved, entry: ZooNet, row: Row) -> None:
+    row(stage="convert")
+    started = time.perf_counter()
+    try:
+        graph = load(saved.symbol_path, saved.params_path)
+        model, form = _convert(graph, saved, entry)
+    except UnsupportedError as exc:
+        row(status="unsupported", why=_first_line(exc))
+        return
+    except ExportError as exc:
+        row(status="failed", why=_first_line(exc))
+        return
+    seconds = time.perf_counter() - started
+    content = model.SerializeToString()
+    row(convert_s=round(seconds, 2), nodes=len(model.graph.node), size_mb=round(len(content) / 1e6, 2), form=form)
+    row(stage="check")
+    onnx.checker.check_model(content, full_check=True)
+    row(stage="time")
+    row(**_timed(saved, graph, content, form))
+    row(stage="verify")
+    row(**(_verified if form == "finished" else _compared)(saved, graph, model))
+
+
+def _convert(graph: Graph, saved: Saved, entry: ZooNet) -> tuple[onnx.ModelProto, str]:
+    meta = saved.meta
+    if entry.task not in heads.TASKS:
+        return translate(graph, input_hw=meta["input_hw"], batch=1), "raw"
+    model = heads.finish(
+        graph,
+        task=entry.task,
+        input_hw=meta["input_hw"],
+        labels=meta["labels"],
+        mean=meta["mean"],
+        std=meta["std"],
+    )
+    return model, "finished"
+
+
+def _verified(saved: Saved, _graph: Graph, model: onnx.ModelProto) -> dict[str, Any]:
+    meta = saved.meta
+    pictures = zoo.pictures(1, meta["input_hw"], seed=5)
+    found = verify(
+        saved.symbol_path,
+        saved.params_path,
+        model,
+        pictures,
+        task=meta["task"],
+        mean=meta["mean"],
+        std=meta["std"],
+    ).to_json()
+    worst = max(found["outputs"], key=lambda item: item["max_abs"] / (item["tolerance"] or 1e-30))
+    return {
+        "status": "exact" if found["ok"] else "differs",
+        "error": {item["name"]: item["max_abs"] for item in found["outputs"]},
+        "tolerance": worst["tolerance"],
+        "layers": found["first_divergence"],
+        "unmatched": found["unmatched"],
+    }
+
+
+def _compared(saved: Saved, graph: Graph, model: onnx.ModelProto) -> dict[str, Any]:
+    """MXNet's own outputs against the graph's, for tasks without a head of their own."""
+    meta = saved.meta
+    normalization = heads.Normalization.gluoncv(meta["mean"], meta["std"])
+    pixels = normalized(zoo.pictures(1, meta["input_hw"], seed=5), normalization)
+    name = input_variable(graph)
+    expected = zoo.reference(saved.symbol_path, saved.params_path, pixels)
+    found = list(run_model(model, {name: pixels}).values())
+    error = {
+        f"output {n}": float(np.abs(a - b).max(initial=0)) for n, (a, b) in enumerate(zip(found, expected, strict=True))
+    }
+    limits = [1e-4 * max(1.0, float(np.abs(item).max(initial=0))) for item in expected]
+    values = zoo.reference_layers(saved.symbol_path, saved.params_path, pixels)
+    first = first_divergence(graph, {name: pixels}, values)
+    within = all(value <= limit for value, limit in zip(error.values(), limits, strict=True))
+    return {
+        "status": "exact" if within and first is None else "differs",
+        "error": error,
+        "tolerance": max([LAYER_DEFAULT.absolute, *limits]),
+        "layers": None if first is None else {"node": first.node, "op": first.op, "max_abs": first.max_abs},
+    }
+
+
+def _timed(saved: Saved, graph: Graph, content: bytes, form: str) -> dict[str, Any]:
+    session = open_session(content)
+    height, width = saved.meta["input_hw"]
+    pixels = zoo.pictures(1, (height, width), seed=7)
+    feed = pixels if form == "finished" else pixels.transpose(0, 3, 1, 2).astype(np.float32)
+    source = session.get_inputs()[0].name
+    ways: dict[str, Callable[[], object]] = {"onnx": lambda: session.run(None, {source: feed})}
+    try:
+        ways["mxnet"] = _mxnet(saved, graph, (1, 3, height, width))
+    except Exception as exc:  # noqa: BLE001  (a net that MXNet can only run eagerly is timed on one side)
+        return {"onnx_ms": _median(ways)["onnx"], "mxnet_ms": None, "mxnet_why": _first_line(exc)}
+    found = _median(ways)
+    return {"onnx_ms": found["onnx"], "mxnet_ms": found["mxnet"]}
+
+
+def _median(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
+    started = time.perf_counter()
+    for call in ways.values():
+        call()
+    once = time.perf_counter() - started
+    result = paired(ways, rounds=max(3, min(15, int(_SECONDS / once))), inner=1, warm_up=1)
+    return {name: round(value, 2) for name, value in result.median_ms.items()}
+
+
+def _mxnet(saved: Saved, graph: Graph, shape: tuple[int, ...]) -> Callable[[], object]:
+    """MXNet at its best: an executor bound ahead, its CPU sub-graph fusion on."""
+    from export.zoo.runtime import mxnet, quiet
+
+    mx = mxnet()
+    with quiet():
+        symbol = mx.sym.load(str(saved.symbol_path))
+        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{input_variable(graph): shape})
+        for name, array in [*executor.arg_dict.items(), *executor.aux_dict.items()]:
+            if name in graph.params:
+                array[:] = mx.nd.array(graph.params[name])
+        data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        executor.arg_dict[input_variable(graph)][:] = mx.nd.array(data)
+
+    def call() -> None:
+        for output in executor.forward(is_train=False):
+            output.wait_to_read()
+
+    return call
+
+
+def _first_line(exc: BaseException) -> str:
+    lines = [line for line in str(exc).strip().splitlines() if line.strip()]
+    return (lines[0] if lines else type(exc).__name__)[:300]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
