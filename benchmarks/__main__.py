@@ -35,7 +35,12 @@ def main() -> int:
     for name in args.names or FIGURES:
         print(f"measuring {name}...", file=sys.stderr)
         rows = importlib.import_module(f"benchmarks.{name}").measure()
-        found[name] = {"figure": FIGURES[name], "command": f"python -m benchmarks {name}", "machine": machine(), "rows": rows}
+        found[name] = {
+            "figure": FIGURES[name],
+            "command": f"python -m benchmarks {name}",
+            "machine": machine(),
+            "rows": rows,
+        }
         (RESULTS / f"{name}.json").write_text(json.dumps(found[name], indent=2) + "\n")
         if not args.json:
             print(table(FIGURES[name], rows))

@@ -13,6 +13,7 @@ from benchmarks.heads import session
 from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.paired import paired
 from export.pack import source_files
+from export.zoo.runtime import mxnet
 
 __all__ = ["measure"]
 
@@ -54,9 +55,7 @@ def _mxnet(symbol: Path, params: Path, height: int, width: int) -> Any:
     os.environ.pop("MXNET_SUBGRAPH_BACKEND", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from export import mxnet_numpy  # noqa: F401  (numpy's removed aliases, before MXNet is imported)
-        import mxnet as mx
-
+        mx = mxnet()
         loaded = {k: v.astype("float32") for k, v in mx.nd.load(str(params)).items()}
         net = mx.gluon.SymbolBlock(mx.sym.load(str(symbol)), [mx.sym.var("data")])
         names = {k.split(":", 1)[1]: v for k, v in loaded.items()}

@@ -82,6 +82,8 @@ def _write_config(options: DemoOptions, broker: str) -> Path:
         source = str(path.resolve())
     lines = [
         "# Written by 'gluon-edge demo'; see docs/configuration.md for everything that can stand here.",
+        f"state_dir = {json.dumps(str((options.out / 'state').resolve()))}",
+        "",
         "[model]",
         f"bundle = {json.dumps(str(options.bundle.resolve()))}",
         "",

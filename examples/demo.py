@@ -91,7 +91,7 @@ def run(command: str, *args: object) -> None:
     """Print a command as a user would type it, and run it; a failure ends the demo."""
     words = [str(a.relative_to(ROOT)) if isinstance(a, Path) and a.is_relative_to(ROOT) else str(a) for a in args]
     print(f"    $ {shlex.join([command, *words])}", flush=True)
-    done = subprocess.run([str(BIN / command), *words], cwd=ROOT, check=False)  # noqa: S603
+    done = subprocess.run([str(BIN / command), *words], cwd=ROOT, check=False)
     if done.returncode != 0:
         raise SystemExit(done.returncode)
 

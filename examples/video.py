@@ -66,18 +66,20 @@ def _from_debian(work: Path, folder: Path) -> Path | None:
         return None
     print("    fetching Debian's opencv-doc (95 MB) for its street video...", flush=True)
     work.chmod(0o755)  # apt may drop to a user of its own to download
-    fetched = subprocess.run(["apt-get", "download", "opencv-doc"], cwd=work, capture_output=True, check=False)  # noqa: S607
+    fetched = subprocess.run(["apt-get", "download", "opencv-doc"], cwd=work, capture_output=True, check=False)
     packages = list(work.glob("opencv-doc*.deb"))
     if fetched.returncode != 0 or not packages:
         print("    apt cannot give it (its lists may be empty: sudo apt-get update); taking a shorter one from PyPI")
         return None
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(packages[0])], stdout=subprocess.PIPE) as unpack:  # noqa: S603, S607
-        with tarfile.open(fileobj=unpack.stdout, mode="r|") as archive:
-            for entry in archive:
-                if entry.name.removeprefix("./") == _VTEST and entry.isfile():
-                    content = archive.extractfile(entry)
-                    if content is not None:
-                        return _keep(content, folder / "vtest.avi", unpack)
+    with (
+        subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(packages[0])], stdout=subprocess.PIPE) as unpack,
+        tarfile.open(fileobj=unpack.stdout, mode="r|") as archive,
+    ):
+        for entry in archive:
+            if entry.name.removeprefix("./") == _VTEST and entry.isfile():
+                content = archive.extractfile(entry)
+                if content is not None:
+                    return _keep(content, folder / "vtest.avi", unpack)
     return None
 
 

@@ -75,7 +75,9 @@ def convert(args: argparse.Namespace) -> Outcome:
             name=args.name or what.name,
             labels=what.labels,
             input_spec=spec,
-            source=Source(net=what.name, normalization=what.normalization, sha256=dict(graph.digests)),
+            source=Source.model_validate(
+                {"net": what.name, "normalization": what.normalization, "sha256": dict(graph.digests)}
+            ),
             golden=None if args.golden is None else read(args.golden),
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
             source_from={"symbol": what.symbol, "params": what.params},
@@ -136,7 +138,7 @@ def verify(args: argparse.Namespace) -> Outcome:
     with Bar() as progress:
         progress("comparing with MXNet", 0, 1)
         model = onnx.load_from_string(bundle.model)
-        normalization: dict[str, Any] = dict(manifest.source.normalization)
+        normalization: dict[str, Any] = {str(k): v for k, v in manifest.source.normalization.items()}
         found = verification.verify(*files, model, images, task=manifest.task, **normalization)
     rows = [
         f"  {o['name']:<10} max |error| {o['max_abs']:.2e}   tolerance {o['tolerance']:.0e}"

@@ -19,13 +19,13 @@ os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")
 
 def _sockets() -> set[tuple[int, str]]:
     found = set()
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
+            target = str(fd.readlink())
         except OSError:
             continue
         if target.startswith("socket:"):
-            found.add((int(fd), target))
+            found.add((int(fd.name), target))
     return found
 
 

@@ -37,7 +37,9 @@ def pictures(street, tmp_path_factory):
     spec = read_bundle(street).manifest.input
     base = drawn_image(spec)
     for i in range(6):
-        picture = np.roll(base, (17 * i, 40 * i), (0, 1)) if i % 2 else np.ascontiguousarray(base[:, ::-1]) // (1 + i // 2)
+        picture = (
+            np.roll(base, (17 * i, 40 * i), (0, 1)) if i % 2 else np.ascontiguousarray(base[:, ::-1]) // (1 + i // 2)
+        )
         cv2.imwrite(str(folder / f"{i}.png"), picture)
     return folder
 
@@ -87,7 +89,7 @@ def test_verify_when_the_weights_are_not_those_of_the_source_then_fails(cli, str
     assert "is not the file this bundle was made from" in _line(err)
 
 
-def test_verify_when_the_model_computes_something_else_then_fails(cli, street, tmp_path):
+def test_verify_when_the_model_computes_something_else_then_fails(cli, tmp_path):
     """The bundle of a net whose normalization is wrong, with a manifest that says it is right."""
     args = _replaced(STREET, std="0.229,0.224,0.325")
     assert cli("convert", *args, "-o", tmp_path / "b")[0] == 0
@@ -101,7 +103,9 @@ def test_verify_when_the_model_computes_something_else_then_fails(cli, street, t
 
 def test_quantize_when_the_gate_holds_then_writes_a_smaller_bundle_with_the_report(cli, street, pictures, tmp_path):
     out_dir = tmp_path / "int8"
-    code, out, err = cli("quantize", street, "--calibration", pictures, "--max-drop", "1", "--force", "-o", out_dir, "--json")
+    code, out, err = cli(
+        "quantize", street, "--calibration", pictures, "--max-drop", "1", "--force", "-o", out_dir, "--json"
+    )
     assert code in {0, 1}, err  # on a busy or old machine int8 need not be faster; --force writes it all the same
     bundle = read_bundle(out_dir)
     assert bundle.manifest.precision == "int8"
@@ -113,7 +117,9 @@ def test_quantize_when_the_gate_holds_then_writes_a_smaller_bundle_with_the_repo
     assert (code, json.loads(out)["against"]) == (0, "golden")
 
 
-def test_quantize_when_nothing_may_be_lost_and_it_is_then_writes_the_report_and_no_bundle(cli, street, pictures, tmp_path, monkeypatch):
+def test_quantize_when_nothing_may_be_lost_and_it_is_then_writes_the_report_and_no_bundle(
+    cli, street, pictures, tmp_path, monkeypatch
+):
     import export.settle
     from export.gate import Accuracy, Speed, Verdict
 
@@ -189,7 +195,10 @@ def test_convert_when_it_fails_then_the_older_bundle_stays(cli, street, tmp_path
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"params": "/nonexistent/net-0000.params"}, ["/nonexistent/net-0000.params", "give the path of an existing file"]),
+        (
+            {"params": "/nonexistent/net-0000.params"},
+            ["/nonexistent/net-0000.params", "give the path of an existing file"],
+        ),
         ({"symbol": "/nonexistent/net-symbol.json"}, ["/nonexistent/net-symbol.json"]),
         ({"symbol": str(ROOT / "pyproject.toml")}, ["pyproject.toml", "not a symbol file"]),
         ({"params": str(ROOT / "pyproject.toml")}, ["pyproject.toml"]),

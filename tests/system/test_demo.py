@@ -1,0 +1,81 @@
+"""`gluon-edge demo`: every part is a real process, on the broker that is there and on the embedded one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bundles
+import cv2
+import pytest
+
+from edge.localbroker import local_broker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _demo(*args, cwd):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+    return subprocess.run(
+        [sys.executable, "-m", "edge", "demo", *map(str, args)],
+        cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Two seconds in which a red square moves; what colours the test detector knows is in tests/bundles.py."""
+    frames = [{"red": (20 + 4 * i, 40, 40)} for i in range(30)]
+    return bundles.squares_video(tmp_path / "squares.avi", frames, fps=15.0)
+
+
+def test_demo_when_run_on_a_video_then_shows_events_and_leaves_pictures(detector, video, tmp_path):
+    done = _demo(detector, "--source", video, "-o", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert " new " in done.stdout
+    assert "status  online" in done.stdout
+    assert "status  stopped" in done.stdout
+    picture = cv2.imread(str(tmp_path / "out" / "annotated.jpg"))
+    assert picture is not None
+    clip = cv2.VideoCapture(str(tmp_path / "out" / "annotated.mp4"))
+    try:
+        assert clip.get(cv2.CAP_PROP_FRAME_COUNT) >= 25
+    finally:
+        clip.release()
+    check = subprocess.run(
+        [sys.executable, "-m", "edge", "config", "check", "-c", str(tmp_path / "out" / "agent.toml")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_demo_when_there_is_no_mosquitto_then_the_embedded_broker_serves(detector, video, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda *_args, **_kwargs: None)
+    with local_broker() as broker:
+        assert "amqtt" in broker.kind
+        config = tmp_path / "agent.toml"
+        config.write_text(
+            f'[model]\nbundle = "{detector}"\n[cameras.door]\nsource = "{video}"\n'
+            f'[mqtt]\nbroker = "{broker.url}"\nnode = "n1"\n'
+        )
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
+        with subprocess.Popen(
+            [sys.executable, "-m", "edge", "watch", "--broker", broker.url, "--count", "1", "--seconds", "60"],
+            env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as watch:  # fmt: skip
+            assert watch.stderr is not None
+            assert "listening" in watch.stderr.readline()
+            agent = subprocess.run(
+                [sys.executable, "-m", "edge", "run", "-c", str(config)],
+                env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            out, err = watch.communicate(timeout=60)
+    assert agent.returncode == 0, agent.stderr
+    assert " new " in out, err
+
+
+def test_demo_when_the_source_is_not_there_then_one_line_says_so(detector, tmp_path):
+    done = _demo(detector, "--source", "missing.avi", "-o", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("gluon-edge: error: missing.avi: no such")
+    assert "Traceback" not in done.stderr
