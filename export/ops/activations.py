@@ -48,7 +48,7 @@ def _prelu(b: Builder, x: Value, slope: Value) -> Value:
     return b.op("PRelu", x, slope)
 
 
-@converts("Dropout", "BlockGrad", "_copy", "identity", "MakeLoss", "make_loss", "IdentityAttachKLSparseReg")
+@converts("Dropout", "BlockGrad", "_copy", "identity", "MakeLoss", "make_loss")
 def identity(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Nothing happens at inference; `Dropout(mode='always')` would."""
     attrs.choice("mode", {"training"}, "training")
@@ -98,9 +98,7 @@ def softmin(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("SoftmaxOutput", "Softmax")
 def softmax_output(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """The loss of Module training: a softmax over axis 1 (`multi_output`), over the last (`preserve_shape`), or over
-    everything but the batch.
-    """
+    """The loss of Module training: a softmax over axis 1 (`multi_output`) or over the last one."""
     attrs.ignore(
         "grad_scale", "ignore_label", "use_ignore", "normalization", "out_grad", "smooth_alpha"
     )
@@ -109,20 +107,16 @@ def softmax_output(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         return b.op("Softmax", x, axis=1)
     if attrs.boolean("preserve_shape", default=False) or x.rank <= 2:
         return b.op("Softmax", x, axis=x.rank - 1)
-    one, two = x.shapes
-    flat = reshape(b, x, ((one[0], int(np.prod(one[1:]))), (two[0], int(np.prod(two[1:])))))
-    return reshape(b, b.op("Softmax", flat, axis=1), x.shapes)
+    raise attrs.refuse(f"over everything of {x.dims} but the batch; MXNet itself disagrees with and without oneDNN")
 
 
 @converts("SoftmaxActivation")
 def softmax_activation(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Over the channels, or, by default, over everything but the batch."""
+    """Over the channels (`mode=channel`), or over the only axis behind the batch."""
     x = inputs[0]
     if attrs.choice("mode", {"instance", "channel"}, "instance") == "channel" or x.rank == 2:
         return b.op("Softmax", x, axis=1)
-    one, two = x.shapes
-    flat = reshape(b, x, ((one[0], int(np.prod(one[1:]))), (two[0], int(np.prod(two[1:])))))
-    return reshape(b, b.op("Softmax", flat, axis=1), x.shapes)
+    raise attrs.refuse(f"over everything of {x.dims} but the batch; MXNet itself disagrees with and without oneDNN")
 
 
 @converts("hard_sigmoid")

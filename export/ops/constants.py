@@ -44,7 +44,7 @@ def filled(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.constant(np.full(attrs.integers("shape", ()), content, _dtype(attrs)))
 
 
-@converts("_arange", "arange")
+@converts("_arange")
 def arange(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """From `start` to `stop` in steps, each `repeat` times; with one bound alone it is the end."""
     del inputs

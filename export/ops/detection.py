@@ -14,6 +14,8 @@ from export.ops.suppress import survivors
 
 __all__: list[str] = []
 
+_LOWEST = np.float32(-np.finfo(np.float32).max)
+
 
 @converts("_contrib_box_decode")
 def box_decode(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
@@ -83,17 +85,16 @@ def box_nms(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     keep = rows if limit < 0 else min(limit, rows)
 
     scores = _column(b, data, score_index)
-    lowest = np.float32(-np.finfo(np.float32).max)
     usable = b.op("Greater", scores, np.float32(valid))
     if id_index >= 0 and background >= 0:
         other = b.op("Not", b.op("Equal", _column(b, data, id_index), np.float32(background)))
         usable = b.op("And", usable, other)
-    scores = b.op("Where", usable, scores, lowest)
+    scores = b.op("Where", usable, scores, _LOWEST)
     best, index = b.ops("TopK", scores, np.asarray([keep], np.int64), count=2, axis=1, largest=1, sorted=1)
     picked = gather_rows(b, data, index)
     ids = _column(b, picked, id_index) if per_class else None
     kept = survivors(
-        b, slice_(b, picked, 2, start, start + 4), best, ids=ids, overlap=overlap, valid=lowest / 2, centre=form == "center"
+        b, slice_(b, picked, 2, start, start + 4), best, ids=ids, overlap=overlap, valid=_LOWEST / 2, centre=form == "center"
     )
 
     # Survivors move to the front in the order they have; the rest become -1.
@@ -152,15 +153,35 @@ def multibox_detection(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Val
     if clip:
         corners = b.op("Clip", corners, np.float32(0), np.float32(1))
     rows = b.op("Concat", unsqueeze(b, ids, 2), unsqueeze(b, scores, 2), corners, axis=2)
-    nms = Attrs(
-        {
-            "overlap_thresh": repr(overlap),
-            "valid_thresh": repr(threshold),
-            "topk": str(limit),
-            "id_index": "0",
-            "force_suppress": str(force),
-        },
-        op="_contrib_box_nms",
-        node="MultiBoxDetection",
+    return _suppress_in_place(b, rows, scores, threshold, overlap, limit, force=force)
+
+
+def _suppress_in_place(
+    b: Builder, rows: Value, scores: Value, threshold: float, overlap: float, limit: int, *, force: bool
+) -> Value:
+    """The rows over the threshold, the best `limit` sorted and suppressed by setting their id to -1.
+
+    Rows behind the limit stay what they were before sorting, as in MXNet, with the id -1: the valid ones in the order
+    of anchors.
+    """
+    count = rows.shape[1]
+    keep = count if limit <= 0 else min(limit, count)
+    valid = b.op("Greater", scores, np.float32(threshold))
+    best, index = b.ops(
+        "TopK", b.op("Where", valid, scores, _LOWEST), np.asarray([keep], np.int64), count=2, axis=1, largest=1, sorted=1
     )
-    return box_nms(b, [rows], nms)  # type: ignore[return-value]
+    picked = gather_rows(b, rows, index)
+    ids = None if force else _column(b, picked, 0)
+    kept = survivors(b, slice_(b, picked, 2, 2, 6), best, ids=ids, overlap=overlap, valid=_LOWEST / 2)
+    identity = b.op("Where", unsqueeze(b, kept, 2), slice_(b, picked, 2, 0, 1), np.float32(-1))
+    result = b.op("Concat", identity, slice_(b, picked, 2, 1, 6), axis=2)
+    result = b.op("Where", unsqueeze(b, gather_rows(b, valid, index), 2), result, np.float32(-1))
+    if keep == count:
+        return result
+    order = b.op("Where", valid, -np.arange(count, dtype=np.float32), np.float32(-count))
+    _, place = b.ops("TopK", order, np.asarray([count], np.int64), count=2, axis=1, largest=1, sorted=1)
+    place = slice_(b, place, 1, keep, None)
+    alive = unsqueeze(b, gather_rows(b, valid, place), 2)
+    rest = b.op("Where", alive, gather_rows(b, rows, place), np.float32(-1))
+    minus = full(b, tuple((shape[0], count - keep, 1) for shape in rows.shapes), -1, np.float32)  # type: ignore[arg-type]
+    return b.op("Concat", result, b.op("Concat", minus, slice_(b, rest, 2, 1, 6), axis=2), axis=1)

@@ -105,7 +105,7 @@ for _name, (_kind, _inverted) in _COMPARISONS.items():
     converts(f"_{_name}_scalar")(_comparison(_kind, inverted=_inverted, with_scalar=True))
 
 
-@converts("add_n", "ElementWiseSum", "_sum")
+@converts("add_n", "ElementWiseSum")
 def add_n(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """The sum of all inputs."""
     del attrs

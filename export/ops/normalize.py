@@ -62,13 +62,17 @@ def layer_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("GroupNorm")
 def group_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Over the space and the channels of each of `num_groups`; gamma and beta are per channel; eps is 1e-5."""
+    """Over the space and the channels of each of `num_groups`; gamma and beta are per group, in later versions
+    per channel; eps is 1e-5.
+    """
     x, gamma, beta = inputs
     attrs.require("output_mean_var", "False", "False")
     groups, eps = attrs.integer("num_groups", 1), attrs.number("eps", 1e-5)
     # One row a group: the normalisation of ONNX over "space" then covers the group's channels too.
     per_image = int(np.prod(x.shape[1:])) // groups
     grouped = reshape(b, x, ((x.shapes[0][0], groups, per_image), (x.shapes[1][0], groups, per_image)))
+    if gamma.shape == (groups,):
+        return reshape(b, b.op("InstanceNormalization", grouped, gamma, beta, epsilon=eps), x.shapes)
     one, zero = np.ones(groups, np.float32), np.zeros(groups, np.float32)
     normal = reshape(b, b.op("InstanceNormalization", grouped, one, zero, epsilon=eps), x.shapes)
     shape = (x.shape[1],) + (1,) * (x.rank - 2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import axis_of, cast, transpose, unsqueeze
+from export.ops.common import axis_of, cast, reshape, transpose, unsqueeze
 from export.ops.registry import Converter, converts
 
 __all__: list[str] = []
@@ -27,6 +27,12 @@ def _reduction(kind: str) -> Converter:
         x = inputs[0]
         axes = _axes(x, attrs)
         keep = int(attrs.boolean("keepdims", default=False))
+        if len(axes) == x.rank and not keep:
+            # MXNet has no scalars: what is left of nothing is one element.
+            return reshape(b, reduced(b, x, axes, 1), ((1,), (1,)))
+        return reduced(b, x, axes, keep)
+
+    def reduced(b: Builder, x: Value, axes: list[int], keep: int) -> Value:
         if kind == "ReduceSum":
             # The one reduction whose axes became an input before opset 18.
             return b.op(kind, x, np.asarray(axes, np.int64), keepdims=keep)

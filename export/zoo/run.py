@@ -94,10 +94,26 @@ def run(
             for name in names
             for array in [feeds.get(name, weights.get(name))]
         ]
-        operation = mx.nd.CachedOp(symbol)
-        with mx.autograd.train_mode() if training else mx.autograd.predict_mode():
-            found = operation(*operands)
+        try:
+            operation = mx.nd.CachedOp(symbol)
+            with mx.autograd.train_mode() if training else mx.autograd.predict_mode():
+                found = operation(*operands)
+        except mx.MXNetError:
+            # CachedOp prepares a backward pass, which some operators (sort, argmax_channel, arange alone) have not.
+            found = _bound(symbol, dict(zip(names, operands, strict=True)), training=training)
         return [output.asnumpy() for output in (found if isinstance(found, list) else [found])]
+
+
+def _bound(symbol: Any, operands: dict[str, Any], *, training: bool) -> list[Any]:
+    auxiliary = symbol.list_auxiliary_states()
+    bound = symbol.bind(
+        mxnet().cpu(),
+        args={name: array for name, array in operands.items() if name not in auxiliary},
+        grad_req="null",
+        aux_states={name: operands[name] for name in auxiliary},
+    )
+    found: list[Any] = bound.forward(is_train=training)
+    return found
 
 
 def _missing_shapes(symbol: Any, known: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
