@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _STABLE_S = 20.0
 _PAUSE_S = 5.0
-_ANSWER_S = 5.0
+_ANSWER_S = 3.0
 _GOODBYE_S = 1.0
 
 

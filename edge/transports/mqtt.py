@@ -25,7 +25,6 @@ from edge.transports.transport import Acknowledged, Connected, Disconnected, Not
 __all__ = ["MqttSettings", "MqttTransport"]
 
 _WINDOW = 20
-_TRIES_BEFORE_THE_OTHER = 2
 # Of MQTT 5's reason codes: what the message itself is to blame for.
 _NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 _NOT_REFUSED = frozenset({0x80, 0x83, 0x88, 0x89, 0x97, 0x9F})  # trouble of the broker's that passes by itself
@@ -69,7 +68,6 @@ class MqttTransport:
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], None] = lambda: None
         self._five = settings.version != "3.1.1"
-        self._silent = 0
         self._answered = False
         self._known = False
 
@@ -158,7 +156,6 @@ class MqttTransport:
     def _on_connect(
         self, _client: paho.Client, _userdata: Any, _flags: Any, code: ReasonCode, properties: Properties | None
     ) -> None:
-        self._silent = 0
         self._answered = True
         version = "5" if self._five else "3.1.1"
         if code.is_failure:
@@ -188,10 +185,8 @@ class MqttTransport:
         if client is not self._client and self._client is not None:
             return
         if self._settings.version == "auto" and not (self._answered or self._known):
-            # Some brokers of 3.1.1 just hang up on what they do not know.
-            self._silent += 1
-            if self._silent >= _TRIES_BEFORE_THE_OTHER:
-                self._five, self._silent = not self._five, 0
+            # Some brokers of 3.1.1 hang up on what they do not know, or say nothing at all.
+            self._five = not self._five
         by = "by the broker" if getattr(flags, "is_disconnect_packet_from_server", False) else "lost"
         self._say(Disconnected(f"connection {by}: {code}"))
 
