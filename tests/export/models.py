@@ -130,8 +130,10 @@ def shade_net() -> onnx.ModelProto:
     net = Net()
     head = np.zeros((4, 3, 1, 1), np.float32)
     head[1:, :, 0, 0] = np.eye(3) * 0.02
-    x = net.add("Relu", net.conv(net.front(), np.eye(3).reshape(3, 3, 1, 1)))
-    net.add("Cast", net.add("ArgMax", net.conv(x, head), axis=1, keepdims=0), to=TensorProto.UINT8, out="mask")
+    x = net.add("Relu", net.conv(net.front(), np.eye(3).reshape(3, 3, 1, 1), bias=False))
+    net.add(
+        "Cast", net.add("ArgMax", net.conv(x, head, bias=False), axis=1, keepdims=0), to=TensorProto.UINT8, out="mask"
+    )
     return net.model("segmentation")
 
 

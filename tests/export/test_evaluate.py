@@ -1,0 +1,306 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import CELL, COLOURS, SIDE, bundle_of, colour_net, colour_pictures, shade_net, square_net, square_pictures
+
+from edge.bundle import Bundle
+from edge.results import Classification, Detections, Segmentation
+from export.datasets import Boxes, Truth, open_data, read_mask
+from export.errors import ExportError
+from export.evaluate import evaluate
+from export.metrics import average_precision, mean_iou, top_k, voc_average_precision
+
+
+@pytest.fixture
+def classifier() -> Bundle:
+    return bundle_of(colour_net(), "classification", COLOURS)
+
+
+@pytest.fixture
+def detector() -> Bundle:
+    return bundle_of(square_net(), "detection", ("red", "green"))
+
+
+def _coco(folder: Path, *, names: tuple[str, ...] = ("red", "green"), wrong: int = 0) -> str:
+    """Pictures of squares with COCO annotations, the first `wrong` boxes moved away; gives the specification."""
+    truth = square_pictures(folder / "images")
+    annotations = []
+    for image, squares in enumerate(truth):
+        for label, column, row in squares:
+            shift = SIDE * 2 if len(annotations) < wrong else 0
+            box = [column * CELL + shift, row * CELL, CELL, CELL]
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": image,
+                    "category_id": label + 7,
+                    "bbox": box,
+                    "area": 64,
+                    "iscrowd": 0,
+                }
+            )
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": SIDE, "height": SIDE} for n in range(len(truth))],
+        "categories": [{"id": n + 7, "name": name} for n, name in enumerate(names)],
+        "annotations": annotations,
+    }
+    (folder / "val.json").write_text(json.dumps(document))
+    return f"coco:{folder / 'val.json'}:{folder / 'images'}"
+
+
+def _voc(folder: Path) -> str:
+    truth = square_pictures(folder / "JPEGImages")
+    (folder / "Annotations").mkdir()
+    for n, squares in enumerate(truth):
+        objects = "".join(
+            f"<object><name>{('red', 'green')[label]}</name><difficult>0</difficult><bndbox>"
+            f"<xmin>{c * CELL + 1}</xmin><ymin>{r * CELL + 1}</ymin><xmax>{c * CELL + CELL}</xmax><ymax>{r * CELL + CELL}</ymax>"
+            "</bndbox></object>"
+            for label, c, r in squares
+        )
+        text = f"<annotation><filename>{n}.png</filename>{objects}</annotation>"
+        (folder / "Annotations" / f"{n}.xml").write_text(text)
+    return f"voc:{folder}"
+
+
+def test_evaluate_on_an_image_folder_gives_top1_and_top5_as_the_contract_says(
+    tmp_path: Path, classifier: Bundle
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = evaluate(classifier, f"imagefolder:{colour_pictures(tmp_path)}", progress=lambda *how: told.append(how))
+    document = found.to_json()
+    assert list(document) == ["task", "images", "metrics", "latency_ms"]
+    assert document["task"] == "classification"
+    assert document["images"] == 12
+    assert document["metrics"] == {"top1": 1.0, "top5": 1.0}
+    assert 0 < document["latency_ms"]["p50"] <= document["latency_ms"]["p99"]
+    assert told[-1] == ("evaluating", 12, 12)
+
+
+def test_evaluate_against_another_bundle_measures_both_on_the_same_pictures(tmp_path: Path, classifier: Bundle) -> None:
+    other = bundle_of(colour_net(seed=9), "classification", COLOURS)
+    document = evaluate(classifier, f"imagefolder:{colour_pictures(tmp_path)}", against=other).to_json()
+    assert list(document["against"]) == ["task", "images", "metrics", "latency_ms"]
+    assert document["against"]["images"] == document["images"]
+
+
+def test_evaluate_on_coco_gives_ap_of_a_detector_that_finds_all(
+    tmp_path: Path, detector: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = evaluate(detector, _coco(tmp_path)).to_json()["metrics"]
+    assert metrics == {"ap": pytest.approx(1, abs=1e-3), "ap50": pytest.approx(1, abs=1e-3)}
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluate_on_coco_when_objects_are_missed_gives_less(tmp_path: Path, detector: Bundle) -> None:
+    metrics = evaluate(detector, _coco(tmp_path, wrong=9)).metrics
+    assert 0.1 < metrics["ap50"] < 0.8
+
+
+def test_evaluate_on_coco_when_categories_are_called_otherwise_takes_aliases(tmp_path: Path, detector: Bundle) -> None:
+    spec = _coco(tmp_path, names=("crimson", "Green"))
+    assert open_data(spec, detector.labels).classes == (1,)
+    found = evaluate(detector, spec, aliases={"crimson": "red"})
+    assert found.metrics["ap"] == pytest.approx(1, abs=1e-3)
+    with pytest.raises(ExportError, match="alias to 'scarlet': the bundle has no such label"):
+        evaluate(detector, spec, aliases={"crimson": "scarlet"})
+
+
+def test_evaluate_on_voc_gives_both_of_its_average_precisions(tmp_path: Path, detector: Bundle) -> None:
+    metrics = evaluate(detector, _voc(tmp_path)).metrics
+    assert metrics == pytest.approx({"ap": 1, "ap50": 1, "voc_ap": 1, "voc07_ap": 1}, abs=1e-3)
+
+
+def test_evaluate_on_masks_gives_mean_iou(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    image, mask = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
+    for k in range(4):  # nothing, blue, green, red from left to right
+        image[:, k * 8 : k * 8 + 8, max(k - 1, 0)] = 255 if k else 0
+        mask[:, k * 8 : k * 8 + 8] = (0, 3, 2, 1)[k]
+    mask[:, 30:] = 255
+    image[:, 31] = (0, 255, 0)  # wrong, but not judged
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "masks" / "a.png"), mask)
+    found = evaluate(bundle_of(shade_net(), "segmentation", ("none", *COLOURS)), f"masks:{tmp_path}")
+    assert found.metrics == {"miou": 1, "pixel_accuracy": 1}
+
+
+def test_evaluate_when_data_is_for_another_task_is_an_error(tmp_path: Path, detector: Bundle) -> None:
+    (tmp_path / "red").mkdir()
+    cv2.imwrite(str(tmp_path / "red" / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ExportError, match="its task is detection, but the data is for classification"):
+        evaluate(detector, f"imagefolder:{tmp_path}")
+
+
+def test_evaluate_when_against_has_other_labels_is_an_error(tmp_path: Path, classifier: Bundle) -> None:
+    other = bundle_of(colour_net(), "classification", ("a", "b", "c"))
+    with pytest.raises(ExportError, match="its labels are not those of"):
+        evaluate(classifier, f"imagefolder:{colour_pictures(tmp_path)}", against=other)
+
+
+def test_open_data_when_the_specification_is_wrong_is_an_error_that_says_what_is_known(tmp_path: Path) -> None:
+    for spec in ("", "here", "tfds:x", "voc:"):
+        with pytest.raises(ExportError, match=r"is not one of imagefolder:DIR, coco:"):
+            open_data(spec, COLOURS)
+    with pytest.raises(ExportError, match="gone: no such folder"):
+        open_data(f"imagefolder:{tmp_path / 'gone'}", COLOURS)
+    with pytest.raises(ExportError, match=r"not coco:ANNOTATIONS.json:IMAGES"):
+        open_data("coco:here", COLOURS)
+
+
+def test_image_folder_when_a_class_is_unknown_names_it_and_the_nearest_label(tmp_path: Path) -> None:
+    (tmp_path / "gren").mkdir()
+    with pytest.raises(ExportError, match=r"gren: the bundle has no label of that name; did you mean 'green'\?"):
+        open_data(f"imagefolder:{tmp_path}", COLOURS)
+    (tmp_path / "gren").rename(tmp_path / "Green")
+    with pytest.raises(ExportError, match="no images; expected a folder a class"):
+        open_data(f"imagefolder:{tmp_path}", COLOURS)
+
+
+def test_coco_when_damaged_or_foreign_is_an_error_that_names_the_file(tmp_path: Path, detector: Bundle) -> None:
+    spec = _coco(tmp_path)
+    file = tmp_path / "val.json"
+    whole = json.loads(file.read_text())
+    for broken, message in [
+        ("{", "val.json: not COCO annotations"),
+        ("[]", "val.json: not COCO annotations"),
+        (json.dumps({**whole, "annotations": [{"image_id": 99}]}), "val.json: not COCO annotations"),
+        (json.dumps({**whole, "images": [], "annotations": []}), "names no images"),
+        (
+            json.dumps({**whole, "categories": [{"id": n, "name": f"c{n}"} for n in (7, 8)]}),
+            r"none of its classes \(c7, c8\)",
+        ),
+    ]:
+        file.write_text(broken)
+        with pytest.raises(ExportError, match=message):
+            open_data(spec, detector.labels)
+    file.write_text(json.dumps(whole))
+    (tmp_path / "images" / "3.png").unlink()
+    with pytest.raises(ExportError, match=r"3\.png: no such image \(1 of 6"):
+        open_data(spec, detector.labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation>", "not a VOC annotation"),
+        ("<annotation><object><name>red</name></object></annotation>", "an object lacks bndbox/xmin"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "with a document type"),
+    ],
+)
+def test_voc_when_an_annotation_is_damaged_is_an_error_that_names_it(tmp_path: Path, text: str, message: str) -> None:
+    spec = _voc(tmp_path)
+    (tmp_path / "Annotations" / "2.xml").write_text(text)
+    with pytest.raises(ExportError, match=f"2.xml: .*{message}"):
+        open_data(spec, COLOURS)
+
+
+def test_voc_reads_the_list_of_test_pictures_where_there_is_one(tmp_path: Path) -> None:
+    spec = _voc(tmp_path)
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("1\n4\n")
+    assert [p.stem for p in open_data(spec, COLOURS).paths] == ["1", "4"]
+
+
+def test_read_mask_knows_voc_colours_and_no_others(tmp_path: Path) -> None:
+    colours = np.array([[[0, 0, 0], [0, 0, 128], [0, 128, 0], [192, 224, 224]]], np.uint8)  # BGR of 0, 1, 2, 255
+    cv2.imwrite(str(tmp_path / "a.png"), colours)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), [[0, 1, 2, 255]])
+    cv2.imwrite(str(tmp_path / "b.png"), colours + 1)
+    with pytest.raises(ExportError, match=r"b\.png: colour #[0-9a-f]{6} is not in VOC's palette"):
+        read_mask(tmp_path / "b.png")
+
+
+def test_masks_when_one_does_not_fit_its_image_is_an_error(tmp_path: Path) -> None:
+    bundle = bundle_of(shade_net(), "segmentation", ("none", *COLOURS))
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((8, 8, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 4, np.uint8))
+    with pytest.raises(ExportError, match="holds class 4, the bundle has 4 labels"):
+        evaluate(bundle, f"masks:{tmp_path}")
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 9), np.uint8))
+    with pytest.raises(ExportError, match="the mask is 9x8, its image 8x8"):
+        evaluate(bundle, f"masks:{tmp_path}")
+
+
+def test_top_k_of_known_results() -> None:
+    results = [
+        Classification(np.array(labels), np.ones(len(labels), np.float32)) for labels in ([1, 2, 3], [4, 1], [0])
+    ]
+    assert top_k(results, [1, 1, 1]) == {"top1": pytest.approx(1 / 3), "top5": pytest.approx(2 / 3)}
+
+
+def _found(*rows: tuple[float, ...]) -> Detections:
+    """Rows of x1, y1, x2, y2, score; all of class 0."""
+    values = np.array(rows, np.float32).reshape(-1, 5)
+    return Detections(values[:, :4], values[:, 4], np.zeros(len(values), np.int64))
+
+
+def _truth(*rows: tuple[float, ...], ignored: tuple[bool, ...] = ()) -> Truth:
+    boxes = np.array(rows, np.float32).reshape(-1, 4)
+    n = len(boxes)
+    return Truth(boxes, np.zeros(n, np.int64), np.array(ignored or [False] * n, np.bool_), np.full(n, 100, np.float32))
+
+
+def test_voc_average_precision_of_a_known_curve() -> None:
+    """Right, wrong, right over two objects: precision 1 to recall 0.5, then 2/3."""
+    truth = _truth((0, 0, 10, 10), (20, 20, 30, 30))
+    found = _found((0, 0, 10, 10, 0.9), (50, 50, 60, 60, 0.8), (20, 20, 30, 30, 0.7))
+    data = Boxes((Path("a"),), (truth,), (0,), "voc")
+    metrics = voc_average_precision([found], data)
+    assert metrics["voc_ap"] == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert metrics["voc07_ap"] == pytest.approx((6 + 5 * 2 / 3) / 11)
+
+
+def test_voc_average_precision_counts_a_second_find_of_an_object_as_wrong() -> None:
+    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10), (20, 0, 30, 10)),), (0,), "voc")
+    twice = _found((0, 0, 10, 10, 0.9), (0, 0, 10, 10, 0.8), (20, 0, 30, 10, 0.7))
+    assert voc_average_precision([twice], data)["voc_ap"] == pytest.approx(0.5 + 0.5 * 2 / 3)
+
+
+def test_average_precision_leaves_difficult_and_crowded_objects_out() -> None:
+    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10), (20, 0, 30, 10), ignored=(False, True)),), (0,), "voc")
+    for found in (_found((0, 0, 10, 10, 0.9)), _found((0, 0, 10, 10, 0.9), (20, 0, 30, 10, 0.95))):
+        assert voc_average_precision([found], data)["voc_ap"] == pytest.approx(1)
+        assert average_precision([found], data)["ap50"] == pytest.approx(1)
+
+
+def test_average_precision_when_nothing_is_found_or_there_is_zero() -> None:
+    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10)),), (0,), "coco")
+    nothing = Boxes((Path("a"),), (_truth(),), (0,), "coco")
+    assert (
+        average_precision([_found()], data)
+        == average_precision([_found((0, 0, 1, 1, 1))], nothing)
+        == {"ap": 0, "ap50": 0}
+    )
+    assert (
+        voc_average_precision([_found()], data)
+        == voc_average_precision([_found()], nothing)
+        == {"voc_ap": 0, "voc07_ap": 0}
+    )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.125, 1, width=32)), min_size=1, max_size=12), st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_average_precisions_of_coco_and_voc_agree_on_the_area(finds: list[tuple[bool, float]], objects: int) -> None:
+    """COCO samples the same curve at 101 points, so that its AP at 0.5 is near the area."""
+    truth = _truth(*((20 * n, 0, 20 * n + 10, 10) for n in range(objects)))
+    rows, used = [], 0
+    for n, (right, score) in enumerate(sorted(finds, key=lambda f: -f[1])):
+        place = used if right and used < objects else 100 + n
+        used += place < 100
+        rows.append((20 * place, 0, 20 * place + 10, 10, score - n * 1e-3))
+    data = Boxes((Path("a"),), (truth,), (0,), "voc")
+    area = voc_average_precision([_found(*rows)], data)["voc_ap"]
+    assert average_precision([_found(*rows)], data)["ap50"] == pytest.approx(area, abs=0.02)
+
+
+def test_mean_iou_of_a_known_confusion() -> None:
+    result, truth = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 1, 1, 255]], np.uint8)
+    found = mean_iou([Segmentation(result)], [truth], 5)
+    assert found == {"miou": pytest.approx(0.5), "pixel_accuracy": pytest.approx(2 / 3)}
