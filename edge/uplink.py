@@ -54,6 +54,7 @@ class Uplink:
         self._failures = 0
         self._under_way: dict[int, Entry] = {}
         self._handed: set[int] = set()
+        self._raised = -1  # the message that the transport raised at last; twice the same is the message's fault
         self._stop_at: float | None = None
         self.sent = 0
         self.refused = 0
@@ -168,7 +169,17 @@ class Uplink:
                 continue
             replayed = entry.order in self._handed or entry.accepted_ns < self._since_ns
             payload = message.payload(sent_at=iso_utc(self._clock.wall_ns()), replayed=replayed)
-            token = self._transport.send(message.topic, payload, qos=message.qos, retain=message.retain and link.retain)
+            try:
+                token = self._transport.send(
+                    message.topic, payload, qos=message.qos, retain=message.retain and link.retain
+                )
+            except Exception as e:
+                if entry.order == self._raised:
+                    self._bury(entry, f"{type(e).__name__}: {e}")
+                else:
+                    self._raised = entry.order
+                    self._outbox.give_back([entry])
+                raise
             if token is None:
                 self._outbox.give_back([entry])
                 self._lost(Disconnected("the connection takes no more"))

@@ -25,10 +25,11 @@ def open_v4l2(opening: Opening) -> Camera:
     path = Path(f"/dev/video{source}" if isinstance(source, int) else source)
     try:
         real = path.resolve(strict=True)
-        if not stat.S_ISCHR(real.stat().st_mode):
-            raise CameraError(f"{path}: is not a camera device")
+        mode = real.stat().st_mode
     except OSError as e:
         raise CameraError(f"{path}: no such camera; plug it in, or see 'ls /dev/v4l/by-id'") from e
+    if not stat.S_ISCHR(mode):
+        raise CameraError(f"{path}: is not a camera device")
     if not os.access(real, os.R_OK | os.W_OK):
         raise CameraError(f"{path}: permission denied; put the user into the group 'video'")
     number = re.fullmatch(r"/dev/video([0-9]+)", str(real))

@@ -93,10 +93,10 @@ def test_see_when_anything_happens_then_visits_open_and_close_in_pairs(frames, h
     seen_ids = set()
     changes = []
     for i, labels in enumerate(frames):
-        labels = labels[:1] if exclusive else labels
-        changes += scene.see(at(i * 100), [Sighting(label, 0.5) for label in labels])
-        for label in set(labels):
-            assert exclusive or scene.counts[label] >= labels.count(label), "a rise is never hidden"
+        shown = labels[:1] if exclusive else labels
+        changes += scene.see(at(i * 100), [Sighting(label, 0.5) for label in shown])
+        for label in set(shown):
+            assert exclusive or scene.counts[label] >= shown.count(label), "a rise is never hidden"
     changes += scene.leave()
     for change in changes:
         label, visit = change.visit.best.label_id, change.visit

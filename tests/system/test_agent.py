@@ -51,9 +51,7 @@ def test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go
     broker, listen, run_agent, config, video
 ):
     subscriber = listen(broker)
-    agent = run_agent(
-        config(broker, f'[cameras.door]\nsource = "{video}"', events="hold_s = 0.3\nframes_per_s = 5")
-    )
+    agent = run_agent(config(broker, f'[cameras.door]\nsource = "{video}"', events="hold_s = 0.3\nframes_per_s = 5"))
 
     assert agent.wait(30) == 0, agent.said
     subscriber.wait_for("/status", lambda p: p == "stopped")
@@ -167,9 +165,7 @@ def test_run_when_a_second_agent_takes_the_same_name_then_it_is_refused(broker, 
     assert first.wait() == 0
 
 
-def test_run_when_a_fast_file_ends_then_every_frame_was_used_and_delivered(
-    broker, listen, run_agent, config, tmp_path
-):
+def test_run_when_a_fast_file_ends_then_every_frame_was_used_and_delivered(broker, listen, run_agent, config, tmp_path):
     video = bundles.squares_video(tmp_path / "v.avi", [{"red": (10, 10, 40)}, {}] * 100)
     subscriber = listen(broker)
     toml = config(broker, f'[cameras.a]\nsource = "{video}"\npace = "fast"', events="hold_s = 0\ncooldown_s = 0")
@@ -187,9 +183,7 @@ def test_run_when_a_fast_file_ends_then_every_frame_was_used_and_delivered(
 
 
 def test_run_when_transport_is_stdout_then_each_message_is_a_json_line(run_agent, config, video):
-    agent = run_agent(
-        config(None, f'[cameras.a]\nsource = "{video}"\npace = "fast"'), GLUON_EDGE_TRANSPORT="stdout"
-    )
+    agent = run_agent(config(None, f'[cameras.a]\nsource = "{video}"\npace = "fast"'), GLUON_EDGE_TRANSPORT="stdout")
 
     assert agent.wait(30) == 0
     lines = [json.loads(line) for line in agent.said.splitlines() if line.startswith("{")]

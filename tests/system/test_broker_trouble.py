@@ -1,7 +1,6 @@
 """Brokers that are away, refuse, restart, or speak only MQTT 3.1.1."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -78,7 +77,7 @@ def test_run_when_the_broker_refuses_the_password_then_it_says_so_once_and_is_ne
     for user in ("node", "ear"):
         create = [] if passwords.exists() else ["-c"]
         subprocess.run(["mosquitto_passwd", "-b", *create, passwords, user, "right"], check=True, capture_output=True)
-    os.chmod(passwords, 0o644)
+    passwords.chmod(0o644)
     broker = make_broker(f"password_file {passwords}", anonymous=False).start()
     secret = tmp_path / "secret"
     secret.write_text("wrong-pass-phrase\n")
@@ -115,9 +114,13 @@ def test_run_when_the_password_is_readable_by_everyone_then_it_is_not_used(broke
     assert agent.said == f"gluon-edge: error: {secret}: holds a secret but everyone may read it; chmod 600 {secret}\n"
 
 
-def test_run_when_one_topic_is_denied_then_the_others_still_come(make_broker, listen, run_agent, config, camera, tmp_path):
+def test_run_when_one_topic_is_denied_then_the_others_still_come(
+    make_broker, listen, run_agent, config, camera, tmp_path
+):
     acl = tmp_path / "acl"
-    acl.write_text("topic read #\ntopic write edge/n1/status\ntopic write edge/n1/+/event\ntopic write edge/n1/health\n")
+    acl.write_text(
+        "topic read #\ntopic write edge/n1/status\ntopic write edge/n1/+/event\ntopic write edge/n1/health\n"
+    )
     acl.chmod(0o644)
     broker = make_broker(f"acl_file {acl}").start()
     subscriber = listen(broker)
@@ -168,7 +171,7 @@ def embedded_broker(port):
 def test_run_when_the_broker_knows_only_mqtt_3_1_1_then_it_falls_back(make_broker, run_agent, config, camera):
     broker = make_broker()
     with embedded_broker(broker.port):
-        agent = run_agent(config(broker, camera))
+        agent = run_agent(config(broker, camera, events="hold_s = 0"))
 
         agent.wait_for_line("mqtt=3.1.1", 20)
 
