@@ -14,6 +14,7 @@ from export.errors import ExportError
 from export.graph import Array, Graph
 from export.heads import Normalization
 from export.heads.classification import ends_in_softmax
+from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
 from export.match import Detections, match
 from export.run_onnx import run_model
@@ -97,7 +98,7 @@ def verify(
     else:
         normalization = Normalization.affine(1.0 if scale is None else scale, offset)
     pictures = normalized(images, normalization)
-    expected = reference(symbol, params, pictures)
+    expected = split_rows(graph, reference(symbol, params, pictures), images.shape[1:3])
     outputs, unmatched = _COMPARE[task](graph, run_model(model, {"image": images}), expected)
     divergence = None
     if layers:

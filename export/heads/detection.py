@@ -7,6 +7,7 @@ import numpy as np
 from export.build import Builder, Value
 from export.errors import ExportError
 from export.graph import Graph
+from export.heads.multibox import emit_multibox, find_multibox
 from export.heads.select import emit_detections
 from export.heads.ssd import emit_ssd, find_ssd
 from export.ops.common import cast
@@ -25,6 +26,8 @@ def emit_detection(b: Builder, graph: Graph, image: dict[str, Value], labels: in
     """
     if (ssd := find_ssd(graph)) is not None:
         emit_ssd(b, graph, ssd, image, labels)
+    elif (multibox := find_multibox(graph)) is not None:
+        emit_multibox(b, graph, multibox, image, labels)
     else:
         _emit_rows(b, graph, image)
 
