@@ -2,7 +2,8 @@
 
 The net is GluonCV's own SSD class on SqueezeNet 1.1, begun from its ImageNet weights. Its labels come from a larger
 detector, the teacher (Intel's pedestrian-and-vehicle-detector-adas-0001, loaded into the same class): what the teacher
-sees with a score of 0.5 and more is an object, what it half sees (0.2 to 0.5) counts neither for nor against.
+sees with a score of 0.5 and more is an object; what it half sees, with 0.2 to 0.5 or only when a part of the picture is
+enlarged, counts neither for nor against.
 
     python train.py --data ../shared/data --bikes bikes.mp4 --minutes 45 --out .
 
@@ -46,7 +47,7 @@ from mxnet.gluon import nn
 
 HEIGHT, WIDTH = 288, 384
 CLASSES = ("person", "vehicle")
-IGNORE = -1
+IGNORED = -1  # what an anchor is to say, when that is not known
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 FILL = tuple(float(value) for value in MEAN * 255)
@@ -157,7 +158,10 @@ def build(imagenet: Path) -> SSD:
 
 @dataclass
 class Sample:
-    """One picture (RGB) and its boxes in its own pixels; the label IGNORE marks what counts neither way."""
+    """One picture (RGB) and its boxes in its own pixels.
+
+    A negative label, `~label`, marks what is perhaps an object of that class and counts neither way.
+    """
 
     image: np.ndarray
     boxes: np.ndarray
@@ -187,21 +191,21 @@ class Teacher:
         boxes = boxes[seen] * np.array([width / TEACHER_WIDTH, height / TEACHER_HEIGHT] * 2, np.float32)
         boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
         labels = np.array([TEACHER_CLASSES[int(i)] for i in ids[seen]], np.int64)
-        labels[scores[seen] < SURE] = IGNORE
+        labels = np.where(scores[seen] < SURE, ~labels, labels)
         return Sample(rgb, boxes, labels)
 
     def label_closely(self, bgr: np.ndarray) -> Sample:
-        """Labels a picture to train on: what the teacher sees only in an enlarged part of it is ignored."""
+        """Looks at the picture and at four enlarged parts of it: what is seen only there counts neither way."""
         whole = self.label(bgr)
         height, width = bgr.shape[:2]
         boxes, labels = [whole.boxes], [whole.labels]
         for left, top in ((0, 0), (0.4, 0), (0, 0.4), (0.4, 0.4)):
             x, y = int(width * left), int(height * top)
             part = self.label(bgr[y : y + int(height * 0.6), x : x + int(width * 0.6)])
-            for box in part.boxes[part.labels != IGNORE] + np.array([x, y, x, y], np.float32):
-                if not len(whole.boxes) or bbox_iou(box[None], whole.boxes).max() < 0.4:
+            for box, label in zip(part.boxes + np.array([x, y, x, y], np.float32), part.labels, strict=True):
+                if label >= 0 and (not len(whole.boxes) or bbox_iou(box[None], whole.boxes).max() < 0.4):
                     boxes.append(box[None])
-                    labels.append(np.array([IGNORE]))
+                    labels.append(np.array([~label]))
         return Sample(whole.image, np.concatenate(boxes), np.concatenate(labels))
 
 
@@ -228,7 +232,7 @@ def shrink(sample: Sample, longest: int = 768) -> Sample:
 
 
 def coco(folder: Path) -> list[Sample]:
-    """The COCO photographs on which a person or a vehicle is marked; crowds are ignored."""
+    """The COCO photographs on which a person or a vehicle is marked; crowds count neither way."""
     content = json.loads((folder / "annotations" / "instances_train2017.json").read_text())
     wanted = {c["id"]: COCO_CLASSES[c["name"]] for c in content["categories"] if c["name"] in COCO_CLASSES}
     samples = []
@@ -238,7 +242,8 @@ def coco(folder: Path) -> list[Sample]:
             bgr = cv2.imread(str(folder / "train2017" / entry["file_name"]))
             boxes = np.array([a["bbox"] for a in marks], np.float32)
             boxes[:, 2:] += boxes[:, :2]
-            labels = np.array([IGNORE if a["iscrowd"] else wanted[a["category_id"]] for a in marks], np.int64)
+            labels = np.array([wanted[a["category_id"]] for a in marks], np.int64)
+            labels = np.where([a["iscrowd"] for a in marks], ~labels, labels)
             samples.append(Sample(np.ascontiguousarray(bgr[..., ::-1]), boxes, labels))
     return samples
 
@@ -260,12 +265,12 @@ def gather(data: Path, bikes: Path | None) -> Data:
     photos = [shrink(teacher.label_closely(cv2.imread(str(path)))) for path in paths]
     result = Data(
         [(0.65, street), (0.2, photos)],
-        {"vtest": [teacher.label(frames[i]) for i in VTEST_HELD_OUT], "coco": coco(data / "labelled/coco")},
+        {"vtest": [teacher.label_closely(frames[i]) for i in VTEST_HELD_OUT], "coco": coco(data / "labelled/coco")},
     )
     if bikes:
         seen = [(i // 25 % 2, teacher.label(frame)) for i, frame in enumerate(film(bikes)) if i % 2 == 0]
         # The teacher misses many cars of this film: where it sees nothing, nothing is to be learnt.
-        seen = [(odd, sample) for odd, sample in seen if (sample.labels != IGNORE).any()]
+        seen = [(odd, sample) for odd, sample in seen if (sample.labels >= 0).any()]
         result.train.append((0.15, [sample for odd, sample in seen if not odd]))
         result.held_out["bikes"] = [sample for odd, sample in seen if odd]
     return result
@@ -296,7 +301,7 @@ def augment(sample: Sample, rng: np.random.Generator) -> Sample:
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     visible = np.prod(shown[:, 2:] - shown[:, :2], axis=1) / np.maximum(area, 1e-6)
     small = shown[:, 3] - shown[:, 1] < 10
-    labels = np.where((visible < 0.45) | small, IGNORE, sample.labels)
+    labels = np.where(((visible < 0.45) | small) & (sample.labels >= 0), ~sample.labels, sample.labels)
     keep = visible > 0.1
     return Sample(recolour(image, rng), shown[keep].astype(np.float32), labels[keep])
 
@@ -335,16 +340,16 @@ class Targets:
         """Gives class (0 background, -1 ignored) and encoded box of each anchor."""
         classes = np.zeros(len(self.anchors), np.float32)
         encoded = np.zeros((len(self.anchors), 4), np.float32)
-        unsure = sample.boxes[sample.labels == IGNORE]
+        unsure = sample.boxes[sample.labels < 0]
         if len(unsure):
             iou, inside = self.overlaps(unsure)
-            classes[(iou > 0.35).any(axis=1) | (inside > 0.7).any(axis=1)] = IGNORE
-        boxes, labels = sample.boxes[sample.labels != IGNORE], sample.labels[sample.labels != IGNORE]
+            classes[(iou > 0.35).any(axis=1) | (inside > 0.7).any(axis=1)] = IGNORED
+        boxes, labels = sample.boxes[sample.labels >= 0], sample.labels[sample.labels >= 0]
         if not len(boxes):
             return classes, encoded
         iou, _ = self.overlaps(boxes)
         match, best = iou.argmax(axis=1), iou.max(axis=1)
-        classes[(best >= 0.4) & (best < 0.5)] = IGNORE
+        classes[(best >= 0.4) & (best < 0.5)] = IGNORED
         for box in np.flatnonzero(iou.max(axis=0) > 0.2):  # no object without at least its best anchor
             anchor = iou[:, box].argmax()
             match[anchor], best[anchor] = box, 1
@@ -360,15 +365,17 @@ class Targets:
 # --- training, measuring, saving --------------------------------------------------------------------------------------
 
 
-def measure(net: gluon.Block, samples: list[Sample]) -> dict[str, float]:
-    """AP at IoU 0.5 of each class; what is marked IGNORE counts neither as found nor as missed."""
+def measure(net: gluon.Block, samples: list[Sample], *, strict: bool = False) -> dict[str, float]:
+    """AP at IoU 0.5 of each class; strictly, what is half seen counts as not there when it is found."""
     metric = VOCMApMetric(0.5, list(CLASSES))
     for sample in samples:
         height, width = sample.image.shape[:2]
         ids, scores, boxes = net(to_tensor([cv2.resize(sample.image, (WIDTH, HEIGHT))]))
         boxes = boxes.asnumpy() * [width / WIDTH, height / HEIGHT, width / WIDTH, height / HEIGHT]
-        sure = sample.labels != IGNORE
-        metric.update(boxes, ids.asnumpy(), scores.asnumpy(), sample.boxes[None, sure], sample.labels[None, sure])
+        half_seen = sample.labels < 0
+        labels = np.where(half_seen, ~sample.labels, sample.labels)
+        truth = (part[None, ~half_seen if strict else ...] for part in (sample.boxes, labels, half_seen))
+        metric.update(boxes, ids.asnumpy(), scores.asnumpy(), *truth)
     return {name: round(float(value), 3) for name, value in zip(*metric.get(), strict=True)}
 
 
@@ -391,7 +398,7 @@ def train(net: SSD, data: Data, minutes: float, batch: int, checkpoint: Callable
         picked = [groups[g] for g in rng.choice(len(groups), batch, p=chances / chances.sum())]
         samples = [augment(group[rng.integers(len(group))], rng) for group in picked]
         classes, encoded = (np.stack(part) for part in zip(*map(targets, samples), strict=True))
-        ignored = mx.nd.array(classes == IGNORE).expand_dims(2)
+        ignored = mx.nd.array(classes == IGNORED).expand_dims(2)
         with autograd.record():
             class_out, box_out, _ = net(to_tensor([sample.image for sample in samples]))
             # An ignored anchor is sure of the background, whatever the net says: no loss, and never a hard negative.
@@ -439,21 +446,25 @@ def load(prefix: Path) -> gluon.SymbolBlock:
 
 
 def write_labels(samples: list[Sample], path: Path) -> None:
-    """Writes the held-out frames' labels in COCO's format; a picture's name holds its frame's index."""
+    """Writes the held-out frames' labels in COCO's format; a picture's name holds its frame's index.
+
+    What counts neither way is marked as COCO marks a crowd, which evaluation forgives.
+    """
     images, annotations = [], []
     for index, sample in zip(VTEST_HELD_OUT, samples, strict=True):
         height, width = sample.image.shape[:2]
         images.append({"id": index, "file_name": f"vtest_{index:04d}.png", "width": width, "height": height})
-        for box, label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
-            if label != IGNORE:
-                x, y, w, h = box[0], box[1], box[2] - box[0], box[3] - box[1]
-                annotations.append({
-                    "id": len(annotations) + 1, "image_id": index, "category_id": label + 1, "iscrowd": 0,
-                    "bbox": [round(value, 1) for value in (x, y, w, h)], "area": round(w * h, 1),
-                })  # fmt: skip
+        for (x1, y1, x2, y2), label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
+            box = [round(value, 1) for value in (x1, y1, x2 - x1, y2 - y1)]
+            category = (label if label >= 0 else ~label) + 1
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": index, "category_id": category, "iscrowd": int(label < 0),
+                "bbox": box, "area": round(box[2] * box[3], 1),
+            })  # fmt: skip
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    path.write_text(json.dumps(content, indent=None, separators=(",", ":")) + "\n")
+    parts = {"images": images, "annotations": annotations, "categories": categories}
+    lines = (f'"{name}": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]" for name, rows in parts.items())
+    path.write_text("{" + ",\n".join(lines) + "}\n")
 
 
 def main() -> None:
@@ -478,7 +489,8 @@ def main() -> None:
 
     def checkpoint() -> None:
         saved = save(net, arguments.out / "street_ssd")
-        print("  AP50", {name: measure(saved, group) for name, group in data.held_out.items()}, flush=True)
+        found = {name: measure(saved, group) for name, group in data.held_out.items()}
+        print("  AP50", found, "strictly", measure(saved, data.held_out["vtest"], strict=True), flush=True)
 
     train(net, data, arguments.minutes, arguments.batch, checkpoint)
     checkpoint()
