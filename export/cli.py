@@ -95,6 +95,9 @@ def _convert(add: _Add) -> None:
     weights.add_argument("--params", type=Path, metavar="FILE", help="your weights")
     weights.add_argument("--random", type=int, metavar="SEED", help="random weights, to try speed")
     sub.add_argument("--symbol", type=Path, metavar="S.json", help="a saved model's symbol, with --params")
+    sub.add_argument(
+        "--sagemaker", type=Path, metavar="model.tar.gz", help="what a built-in algorithm of SageMaker left behind"
+    )
     sub.add_argument("--task", choices=TASKS, help="what the net does (zoo nets know)")
     sub.add_argument("--input", type=_size, metavar="HxW", help="input size, height x width (zoo nets know)")
     sub.add_argument("--labels", metavar="FILE|a,b,c", help="class names: a file, one a line, or a list")

@@ -57,11 +57,12 @@ def convert(args: argparse.Namespace) -> Outcome:
     """`convert`."""
     with tempfile.TemporaryDirectory(prefix="gluon-export-") as folder, Bar() as progress:
         what = request(args, Path(folder), progress)
-        from export import heads, source
+        from export import heads
         from export.calibrate import read
+        from export.prune import load_for_inference
 
         progress("reading", 0, 3)
-        graph = source.load(what.symbol, what.params)
+        graph, symbol = load_for_inference(what.symbol, what.params, Path(folder))
         progress("translating", 1, 3)
         model = heads.finish(graph, task=what.task, input_hw=what.input_hw, labels=what.labels, **what.normalization)
         progress("writing", 2, 3)
@@ -80,7 +81,7 @@ def convert(args: argparse.Namespace) -> Outcome:
             ),
             golden=None if args.golden is None else read(args.golden),
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
-            source_from={"symbol": what.symbol, "params": what.params},
+            source_from={"symbol": symbol, "params": what.params},
         )
     return Outcome(_summary(bundle), f"{args.output}: {_line(bundle)}\nnext: gluon-export verify {args.output}")
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from export.errors import SourceError
 from export.graph import Graph, Node, Ref
+from export.source import load
 
-__all__ = ["prune_training", "symbol_json"]
+__all__ = ["load_for_inference", "prune_training", "symbol_json"]
 
 # What each loss gives at inference; its first input is the prediction, the second the truth.
 _PREDICTIONS: Final[dict[str, tuple[str, dict[str, str]]]] = {
@@ -27,6 +29,21 @@ _PREDICTIONS: Final[dict[str, tuple[str, dict[str, str]]]] = {
 _LOSSES: Final = {*_PREDICTIONS, "SoftmaxOutput", "Softmax"}
 _TARGETS: Final = {"_contrib_MultiBoxTarget", "MultiBoxTarget", "_contrib_MultiProposalTarget"}
 _DETECTIONS: Final = {"_contrib_MultiBoxDetection", "MultiBoxDetection"}
+
+
+def load_for_inference(symbol: Path, params: Path, folder: Path) -> tuple[Graph, Path]:
+    """A saved model without what only training needs, and its symbol file: the one given, or a new one in `folder`.
+
+    Raises:
+        SourceError: as `export.source.load` and `prune_training`.
+    """
+    graph = load(symbol, params)
+    pruned = prune_training(graph)
+    if pruned is graph:
+        return graph, symbol
+    written = folder / f"inference-{symbol.name}"
+    written.write_text(symbol_json(pruned), encoding="utf-8")
+    return load(written, params), written
 
 
 def prune_training(graph: Graph) -> Graph:

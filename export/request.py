@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge.prepare import ResizeRule
 from export.errors import ExportError
 from export.progress import Bar
 
 __all__ = ["Request", "request"]
+
+
+_STARTS: Final = (("a zoo net's NAME", "net"), ("--symbol", "symbol"), ("--sagemaker", "sagemaker"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,16 @@ def request(args: argparse.Namespace, folder: Path, progress: Bar) -> Request:
     Raises:
         ExportError: when the arguments do not fit together, or the net cannot be built.
     """
-    if args.symbol is not None and args.net is not None:
-        raise ExportError("give a zoo net's NAME or --symbol, not both")
+    given = [word for word, value in _STARTS if getattr(args, value) is not None]
+    if len(given) > 1:
+        raise ExportError(f"give {' or '.join(given)}, not both")
+    if args.sagemaker is not None:
+        progress("unpacking", 0, 1)
+        return _sagemaker_model(args, folder)
     if args.symbol is not None:
         return _saved_model(args)
     if args.net is None:
-        raise ExportError("name a zoo net ('gluon-export zoo list') or give --symbol and --params")
+        raise ExportError("name a zoo net ('gluon-export zoo list'), or give --symbol and --params, or --sagemaker")
     if args.params is None and args.random is None and not args.pretrained:
         raise ExportError(f"which weights for {args.net}? --pretrained, --params FILE or --random SEED")
     from export import zoo as nets
@@ -86,6 +93,27 @@ def _saved_model(args: argparse.Namespace) -> Request:
     return Request(
         args.symbol, args.params, name, args.task, args.input, _labels(args.labels), normalization, resize, ratio
     )
+
+
+def _sagemaker_model(args: argparse.Namespace, folder: Path) -> Request:
+    from export.sagemaker import read_archive
+
+    unasked = [f"--{name}" for name in ("params", "random", "pretrained", "task") if getattr(args, name)]
+    if unasked:
+        raise ExportError(f"the archive says what {', '.join(unasked)} would say; leave it out")
+    found = read_archive(args.sagemaker, folder)
+    labels = [str(number) for number in range(found.classes)] if args.labels is None else _labels(args.labels)
+    if len(labels) != found.classes:
+        raise ExportError(f"{args.sagemaker}: {len(labels)} labels were given, the model has {found.classes} classes")
+    normalization = _normalization(args) or found.normalization
+    if not normalization:
+        raise ExportError(
+            f"{args.sagemaker}: {found.algorithm} does not record how pixels were normalised, and this net's first "
+            "layer does not tell: say --scale 1 (pixels as they are) or --mean and --std"
+        )
+    size = args.input or found.input_hw
+    resize, ratio = _resize_of(args, found.task, size)
+    return Request(found.symbol, found.params, found.algorithm, found.task, size, labels, normalization, resize, ratio)
 
 
 def _normalization(args: argparse.Namespace) -> dict[str, Any] | None:
