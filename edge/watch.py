@@ -29,8 +29,7 @@ class Ledger:
 
     events: int = 0
     duplicates: int = 0
-    _first: dict[tuple[str, str], int] = field(default_factory=dict)
-    _last: dict[tuple[str, str], int] = field(default_factory=dict)
+    _span: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     _missing: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     _more_missing: int = 0
 
@@ -38,30 +37,30 @@ class Ledger:
         """Takes an event's numbers down; False when it was here before."""
         who = (node, boot_id)
         self.events += 1
-        last = self._last.get(who)
         missing = self._missing.setdefault(who, set())
-        if last is None:
-            self._last[who] = seq
-        elif seq > last:
-            room = max(0, _MAX_MISSING - len(missing))
-            skipped = seq - last - 1
-            missing.update(range(last + 1, last + 1 + min(skipped, room)))
-            self._more_missing += max(0, skipped - room)
-            self._last[who] = seq
+        first, last = self._span.get(who, (seq, seq - 1))
+        if seq > last:
+            self._miss(missing, last + 1, seq)
+        elif seq < first:  # an older one that came late
+            self._miss(missing, seq + 1, first)
         elif seq in missing:
             missing.discard(seq)
-        elif seq < self._first[who]:
-            self._first[who] = seq  # from before we listened
         else:
             self.duplicates += 1
             return False
-        self._first.setdefault(who, seq)
+        self._span[who] = (min(first, seq), max(last, seq))
         return True
 
     @property
     def missing(self) -> int:
         """Numbers between the first and the last seen that have not come."""
         return self._more_missing + sum(map(len, self._missing.values()))
+
+    def _miss(self, missing: set[int], start: int, end: int) -> None:
+        """The numbers from `start` up to `end` have not come; so many are remembered, the rest only counted."""
+        room = min(max(0, end - start), _MAX_MISSING - len(missing))
+        missing.update(range(start, start + room))
+        self._more_missing += max(0, end - start) - room
 
 
 def describe(topic: str, payload: Any, now: float) -> str:

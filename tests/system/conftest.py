@@ -50,7 +50,12 @@ class Broker:
         self.folder = folder
         self.log = folder / f"mosquitto-{self.port}.log"
         self.config = folder / f"mosquitto-{self.port}.conf"
-        lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {'true' if anonymous else 'false'}", extra]
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            f"allow_anonymous {'true' if anonymous else 'false'}",
+            "log_type all",
+            extra,
+        ]
         if os.geteuid() == 0:
             lines.append("user root")  # or it becomes a user who may not read the test's files
         self.config.write_text("\n".join(lines) + "\n")

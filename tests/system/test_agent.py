@@ -78,6 +78,8 @@ def test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go
     assert 15 <= len(frames) <= 25, "4.5 s at 5 frames a second"
     assert [m.qos for m in subscriber.messages if m.topic.endswith("/event")] == [1] * 4
     assert "Traceback" not in agent.said
+    assert "Received PUBLISH from gluon-edge-n1" in broker.log.read_text()
+    assert "Received SUBSCRIBE from gluon-edge-n1" not in broker.log.read_text(), "it does not hear itself"
 
 
 def test_run_when_a_subscriber_comes_late_then_retained_topics_tell_it_the_state(

@@ -1,0 +1,294 @@
+"""Results to messages; every one is what the published schemas promise."""
+
+import json
+import math
+from importlib.resources import files
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edge.clock import Clock, ClockState, iso_utc, kernel_clock_state
+from edge.events import Events, sightings
+from edge.frame import Frame
+from edge.health import Health, percentiles
+from edge.outbox import MemoryOutbox
+from edge.payloads import SCHEMAS, Payloads
+from edge.report import Report
+from edge.results import Classification, Detections, Segmentation
+from edge.scene import Scene
+from edge.sequence import new_id
+from edge.stages import Timing
+
+IMAGE = np.zeros((100, 200, 3), np.uint8)
+T0 = 1_763_806_921_123_456_789
+MS = 1_000_000
+TIMING = Timing(1.0, 2.0, 3.0)
+CLOCK = Clock(
+    wall_ns=lambda: T0, mono_ns=lambda: 10**10, ask=lambda: ClockState(synced=True, source="kernel", error_ms=1.5)
+)
+MODEL = {"name": "m", "version": "1.0.0", "sha256": "a" * 64, "precision": "fp32", "provider": "CPUExecutionProvider"}
+
+
+def frame(ms=0, camera="door"):
+    return Frame(camera, ms, IMAGE, T0 + ms * MS, ms * MS)
+
+
+def detections(*objects):
+    boxes = np.array([box for *_, box in objects], np.float32).reshape(-1, 4)
+    return Detections(
+        boxes, np.array([s for _, s, _ in objects], np.float32), np.array([i for i, *_ in objects], np.int64)
+    )
+
+
+def payloads(labels=("person", "traffic light", "Traffic_Light", "car")):
+    return Payloads("edge", "n1", new_id(T0), CLOCK, MODEL, labels)
+
+
+class Kept:
+    """An outbox, and what went into it."""
+
+    def __init__(self):
+        self.outbox = MemoryOutbox(max_messages=1000, max_bytes=1 << 20)
+
+    def all(self):
+        found = []
+        while (entry := self.outbox.take()) is not None:
+            message = entry.message
+            body = json.loads(message.payload(sent_at=iso_utc(T0), replayed=False))
+            found.append((message.topic.removeprefix("edge/n1/"), body, message))
+        return found
+
+
+def make(kept, *, exclusive=False, labels=(), hold_s=1.0, **settings):
+    seqs = iter(range(1, 1000))
+    scenes = {name: Scene(hold_s=hold_s, cooldown_s=0, exclusive=exclusive) for name in ("door", "yard")}
+    return Events(payloads(), kept.outbox, scenes, lambda: next(seqs), threshold=0.5, labels=labels, **settings)
+
+
+def assert_valid(payload):
+    schema = json.loads((files("edge") / "schemas" / f"{payload['schema'].replace('/', '-')}.json").read_text())
+    jsonschema.validate(payload, schema)
+
+
+def test_schemas_when_published_then_each_is_a_schema_and_the_list_is_whole():
+    found = {p.name for p in (files("edge") / "schemas").iterdir() if p.name.endswith(".json")}
+    assert found == {f"{s.replace('/', '-')}.json" for s in SCHEMAS}
+    for name in found:
+        jsonschema.Draft202012Validator.check_schema(json.loads((files("edge") / "schemas" / name).read_text()))
+
+
+def test_seen_when_an_object_comes_then_the_event_says_all_that_is_known():
+    kept = Kept()
+    make(kept, counts=False).seen(frame(5), detections((0, 0.875, [20, 10, 120, 60])), TIMING)
+
+    ((topic, event, message),) = kept.all()
+
+    assert_valid(event)
+    assert (topic, message.qos, message.retain) == ("door/event", 1, False)
+    assert event["captured_at"] == "2025-11-22T10:22:01.128456Z"
+    assert event["frame"] == {"id": 5, "width": 200, "height": 100}
+    assert event["object"] == {
+        "track_id": None,
+        "label": "person",
+        "label_id": 0,
+        "score": 0.875,
+        "box": [0.1, 0.1, 0.6, 0.6],
+        "top_score": 0.875,
+        "area": 0.25,
+        "count": 1,
+        "zones": [],
+        "entered_zones": [],
+        "stationary": None,
+        "start": "2025-11-22T10:22:01.128456Z",
+        "end": None,
+    }
+    assert event["clock"] == {"synced": True, "source": "kernel", "error_ms": 1.5}
+    assert event["timing"] == {"age_ms": 9995.0, "pre_ms": 1.0, "infer_ms": 2.0, "post_ms": 3.0}
+
+
+def test_seen_when_labels_are_wanted_then_others_are_not_told():
+    kept = Kept()
+    events = make(kept, labels=("car",))
+    events.seen(frame(), detections((0, 0.9, [0, 0, 9, 9]), (3, 0.8, [0, 0, 9, 9])), TIMING)
+
+    assert [(t, b if isinstance(b, int) else b["object"]["label"]) for t, b, _ in kept.all()] == [
+        ("door/event", "car"),
+        ("door/count/car", 1),
+    ]
+
+
+def test_counts_when_labels_share_a_level_then_each_has_its_own_and_zero_is_told_first():
+    kept = Kept()
+    events = make(kept)
+    events.open()
+    events.seen(frame(), detections((1, 0.9, [0, 0, 9, 9]), (1, 0.8, [9, 9, 20, 20])), TIMING)
+    events.gone("door")
+
+    told = [(t, b) for t, b, m in kept.all() if "/count/" in t and t.startswith("door")]
+
+    assert set(told) == {
+        ("door/count/person", 0),
+        ("door/count/traffic_light-1", 0),
+        ("door/count/traffic_light-2", 0),
+        ("door/count/car", 0),
+    }, "of what is not sent yet only the newest waits"
+
+
+def test_gone_when_a_camera_leaves_then_its_visits_end_and_others_stay():
+    kept = Kept()
+    events = make(kept, counts=False)
+    for camera in ("door", "yard"):
+        events.seen(frame(0, camera), detections((0, 0.9, [0, 0, 9, 9])), TIMING)
+    events.gone("door")
+    events.gone("door")
+
+    assert [(t, b["type"]) for t, b, _ in kept.all()] == [
+        ("door/event", "new"),
+        ("yard/event", "new"),
+        ("door/event", "end"),
+    ]
+    events.close()
+    ((topic, event, _),) = kept.all()
+    assert_valid(event)
+    assert (topic, event["type"], event["seq"]) == ("yard/event", "end", 4)
+
+
+def test_seen_when_a_class_changes_then_the_top_one_is_told():
+    kept = Kept()
+    events = make(kept, exclusive=True, counts=False)
+
+    def classes(*pairs):
+        return Classification(np.array([i for i, _ in pairs]), np.array([s for _, s in pairs], np.float32))
+
+    events.seen(frame(0), classes((0, 0.9), (3, 0.8)), TIMING)
+    events.seen(frame(10), classes((0, 0.7), (3, 0.2)), TIMING)
+    events.seen(frame(20), classes((3, 0.6)), TIMING)
+    events.seen(frame(30), classes((1, 0.4)), TIMING)
+
+    told = kept.all()
+    assert [(b["type"], b["object"]["label"]) for _, b, _ in told] == [
+        ("new", "person"),
+        ("end", "person"),
+        ("new", "car"),
+    ]
+    for _, event, _ in told:
+        assert_valid(event)
+        assert event["object"]["box"] is None
+
+
+def test_frames_when_asked_for_then_capped_and_never_kept():
+    kept = Kept()
+    events = make(kept, counts=False, frames_per_s=10.0)
+    for ms in range(0, 1000, 20):
+        events.seen(frame(1000 + ms), detections((0, 0.9, [0, 0, 9, 9])), TIMING)
+
+    frames = [(b, m) for t, b, m in kept.all() if t == "door/frame"]
+
+    assert len(frames) == 10
+    for payload, message in frames:
+        assert_valid(payload)
+        assert message.qos == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_sightings_when_a_number_is_none_then_that_object_is_left_out(bad):
+    result = detections((0, 0.9, [0, 0, bad, 9]), (0, bad, [0, 0, 9, 9]), (3, 0.6, [-5, 50, 300, 150]))
+
+    (only,) = sightings(result, frame(), threshold=0.5)
+
+    assert only.box == (0.0, 0.5, 1.0, 1.0)
+    classes = Classification(np.array([1]), np.array([bad], np.float32))
+    assert sightings(classes, frame(), threshold=0.5) == []
+
+
+def test_sightings_when_a_result_makes_no_events_then_the_error_names_it():
+    with pytest.raises(TypeError, match="Segmentation makes no events"):
+        sightings(Segmentation(np.zeros((2, 2), np.uint8)), frame(), threshold=0.5)
+
+
+def test_seen_when_a_frame_is_too_large_to_tell_then_it_is_given_up_and_the_next_is_not(monkeypatch):
+    kept = Kept()
+    events = make(kept, counts=False)
+    monkeypatch.setattr("edge.message.MAX_PAYLOAD_BYTES", 100)
+    events.seen(frame(0), detections((0, 0.9, [0, 0, 9, 9])), TIMING)
+    monkeypatch.undo()
+    events.seen(frame(10), detections((3, 0.9, [0, 0, 9, 9])), TIMING)
+
+    assert events.dead == 1
+    assert [b["object"]["label"] for _, b, _ in kept.all()] == ["car"]
+
+
+def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_valid():
+    kept = Kept()
+    health = Health(["door"], mono=iter([0.0, 2.0]).__next__)
+    report = Report(payloads(), kept.outbox, health)
+    report.born(runtime={"provider": "CPUExecutionProvider", "fell_away": {"cuda": "not here"}}, cameras={})
+    report.state_changed("door", "offline", "r" * 9999)
+    for _ in range(10):
+        report.frame_read("door")
+        health.frame_used("door", age_ms=5, pre_ms=1, infer_ms=3, post_ms=1)
+    outbox = dict.fromkeys(("connects", "sent", "refused", "dead", "depth", "bytes"), 0)
+    outbox |= {"connected": True, "dropped": dict(kept.outbox.dropped)}
+    report.health(lambda: {"door": 2}, {"outbox": outbox})
+
+    told = {t: (b, m) for t, b, m in kept.all()}
+
+    for payload, _ in told.values():
+        assert_valid(payload)
+    assert told["info"][1].retain
+    assert told["door/state"][1].retain
+    assert not told["health"][1].retain
+    assert told["health"][0]["cameras"]["door"] == {
+        "state": "offline",
+        "frames": 10,
+        "inferred": 10,
+        "dropped": 2,
+        "fps": 5.0,
+    }
+    assert told["info"][0]["labels"][1] == {"label": "traffic light", "topic": "traffic_light-1"}
+
+
+def test_info_when_there_are_thousands_of_labels_then_it_still_fits():
+    many = payloads([f"a rather long label number {i}" for i in range(21_000)])
+    info = many.info(runtime={"provider": "x", "fell_away": {}}, cameras={}, started_ns=T0)
+
+    assert info["labels"] is None
+    assert info["classes"] == 21_000
+
+
+def test_percentiles_when_values_are_known_then_by_nearest_rank():
+    assert percentiles(range(1, 101)) == {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+    assert percentiles([7]) == {"p50": 7, "p90": 7, "p99": 7, "max": 7}
+    assert percentiles([]) is None
+
+
+def test_health_when_it_runs_for_long_then_it_stays_small():
+    health = Health(["a"])
+    for i in range(10_000):
+        health.frame_used("a", age_ms=i, pre_ms=0, infer_ms=0, post_ms=0)
+
+    assert health.figures({})["latency"]["age_ms"]["max"] == 9999
+    assert health.figures({})["latency"]["age_ms"] is None
+
+
+def test_clock_when_asked_often_then_the_kernel_is_asked_every_ten_seconds():
+    now = [0]
+    asked = []
+
+    def ask():
+        asked.append(now[0])
+        return kernel_clock_state()
+
+    clock = Clock(mono_ns=lambda: now[0], ask=ask)
+    for second in range(25):
+        now[0] = second * 10**9
+        clock.state()
+
+    assert asked == [0, 11 * 10**9, 22 * 10**9]
+    assert clock.state().source in {"kernel", "unknown"}
+
+
+def test_iso_utc_when_given_nanoseconds_then_microseconds_are_kept():
+    assert iso_utc(T0) == "2025-11-22T10:22:01.123456Z"
+    assert iso_utc(0) == "1970-01-01T00:00:00.000000Z"
