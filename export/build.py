@@ -90,10 +90,9 @@ class Builder:
         return value
 
     def output(self, value: Value, name: str) -> None:
-        """Declare an output of the program under exactly this name."""
-        taken = name in self._names and value.name != name
-        if taken:
-            raise ExportError(f"output {name!r} is the name of another value already; rename one of them")
+        """Declare an output of the program under this name, numbered when another value bears it already."""
+        if name in self._names and value.name != name:
+            name = self._unique(name)
         if value.array is not None or value.name != name:
             self._names.add(name)
             source = self.materialize(value)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from export.attrs import Attrs
 
 __all__ = ["Array", "Graph", "Node", "Ref"]
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class Ref(NamedTuple):

@@ -88,7 +88,9 @@ def _read(path: Path, limit: int, what: str) -> bytes:
 def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _chunked(file)
+            return (
+                hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _chunked(file)
+            )
     except OSError as exc:
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
 

@@ -98,7 +98,7 @@ def verify(
     else:
         normalization = Normalization.affine(1.0 if scale is None else scale, offset)
     pictures = normalized(images, normalization)
-    expected = split_rows(graph, reference(symbol, params, pictures), images.shape[1:3])
+    expected = split_rows(graph, reference(symbol, params, pictures), (images.shape[1], images.shape[2]))
     outputs, unmatched = _COMPARE[task](graph, run_model(model, {"image": images}), expected)
     divergence = None
     if layers:

@@ -15,7 +15,7 @@ __all__ = ["Normalization", "image_input"]
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """(pixel - shift) * scale for each channel, pixels in 0..255, RGB."""
+    """For each channel (pixel - shift) * scale, pixels in 0..255, RGB."""
 
     shift: tuple[float, float, float]
     scale: tuple[float, float, float]
@@ -34,7 +34,7 @@ class Normalization:
 
     @classmethod
     def affine(cls, scale: float, offset: float) -> Normalization:
-        """pixel * scale + offset.
+        """The form pixel * scale + offset.
 
         Raises:
             ExportError: the scale is not positive.
@@ -51,6 +51,8 @@ def image_input(b: Builder, input_hw: tuple[int, int], normalization: Normalizat
     pads with zeros after it.
     """
     height, width = input_hw
+    if height < 1 or width < 1:
+        raise ExportError(f"the input size {height}x{width} is not positive")
     sizes = (batch, batch) if batch else (1, 2)
     image = b.input("image", np.uint8, ((sizes[0], height, width, 3), (sizes[1], height, width, 3)))
     with b.scope("normalize"):

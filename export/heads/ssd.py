@@ -43,7 +43,9 @@ def find_ssd(graph: Graph) -> SsdHead | None:
     if len(softmaxes) != 1:
         return None
     assembly = ancestors(graph, nms, stop=[decoder, softmaxes[0]])
-    if not {graph.nodes[index].op for index in assembly} <= _ASSEMBLY | {graph.nodes[i].op for i in _inputs(graph, assembly)}:
+    if not {graph.nodes[index].op for index in assembly} <= _ASSEMBLY | {
+        graph.nodes[i].op for i in _inputs(graph, assembly)
+    }:
         return None
     thresholds = [graph.nodes[i].attrs().number("scalar") for i in assembly if graph.nodes[i].op == "_greater_scalar"]
     if len(thresholds) != 1 or graph.nodes[softmaxes[0]].values.get("axis", "-1") not in {"-1", "2"}:
@@ -78,7 +80,9 @@ def emit_ssd(b: Builder, graph: Graph, head: SsdHead, image: dict[str, Value], l
     limit = attrs.number("clip", -1.0)
     centres, sizes = anchor_parts(b, values[anchors], attrs.choice("format", {"corner", "center"}, "center"))
     if centres.array is None or sizes.array is None:
-        raise ExportError(f"{graph.origin}: the anchors are not constant; give the size of the input they were made for")
+        raise ExportError(
+            f"{graph.origin}: the anchors are not constant; give the size of the input they were made for"
+        )
     centres, sizes = b.constant(centres.array[0]), b.constant(sizes.array[0])
 
     def boxes(index: Value) -> Value:

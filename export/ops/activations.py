@@ -49,7 +49,7 @@ def _prelu(b: Builder, x: Value, slope: Value) -> Value:
 
 
 @converts("Dropout", "BlockGrad", "_copy", "identity", "MakeLoss", "make_loss")
-def identity(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+def identity(_: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Nothing happens at inference; `Dropout(mode='always')` would."""
     attrs.choice("mode", {"training"}, "training")
     attrs.ignore(*attrs.as_dict())
@@ -57,7 +57,7 @@ def identity(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 
 @converts("LinearRegressionOutput", "MAERegressionOutput")
-def regression_output(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+def regression_output(_: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """A loss: the prediction passes through."""
     attrs.ignore("grad_scale")
     return inputs[0]
@@ -99,9 +99,7 @@ def softmin(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 @converts("SoftmaxOutput", "Softmax")
 def softmax_output(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """The loss of Module training: a softmax over axis 1 (`multi_output`) or over the last one."""
-    attrs.ignore(
-        "grad_scale", "ignore_label", "use_ignore", "normalization", "out_grad", "smooth_alpha"
-    )
+    attrs.ignore("grad_scale", "ignore_label", "use_ignore", "normalization", "out_grad", "smooth_alpha")
     x = inputs[0]
     if attrs.boolean("multi_output", default=False):
         return b.op("Softmax", x, axis=1)

@@ -11,7 +11,19 @@ import numpy as np
 from export.build import UNKNOWN, Builder, Shape, Value
 from export.errors import ExportError
 
-__all__ = ["axis_of", "cast", "full", "gather_rows", "known", "repeat_to", "reshape", "scalar", "slice_", "transpose", "unsqueeze"]
+__all__ = [
+    "axis_of",
+    "cast",
+    "full",
+    "gather_rows",
+    "known",
+    "repeat_to",
+    "reshape",
+    "scalar",
+    "slice_",
+    "transpose",
+    "unsqueeze",
+]
 
 
 def cast(b: Builder, x: Value, dtype: Any) -> Value:

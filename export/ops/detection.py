@@ -94,7 +94,13 @@ def box_nms(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     picked = gather_rows(b, data, index)
     ids = _column(b, picked, id_index) if per_class else None
     kept = survivors(
-        b, slice_(b, picked, 2, start, start + 4), best, ids=ids, overlap=overlap, valid=_LOWEST / 2, centre=form == "center"
+        b,
+        slice_(b, picked, 2, start, start + 4),
+        best,
+        ids=ids,
+        overlap=overlap,
+        valid=float(_LOWEST) / 2,
+        centre=form == "center",
     )
 
     # Survivors move to the front in the order they have; the rest become -1.
@@ -168,11 +174,17 @@ def _suppress_in_place(
     keep = count if limit <= 0 else min(limit, count)
     valid = b.op("Greater", scores, np.float32(threshold))
     best, index = b.ops(
-        "TopK", b.op("Where", valid, scores, _LOWEST), np.asarray([keep], np.int64), count=2, axis=1, largest=1, sorted=1
+        "TopK",
+        b.op("Where", valid, scores, _LOWEST),
+        np.asarray([keep], np.int64),
+        count=2,
+        axis=1,
+        largest=1,
+        sorted=1,
     )
     picked = gather_rows(b, rows, index)
     ids = None if force else _column(b, picked, 0)
-    kept = survivors(b, slice_(b, picked, 2, 2, 6), best, ids=ids, overlap=overlap, valid=_LOWEST / 2)
+    kept = survivors(b, slice_(b, picked, 2, 2, 6), best, ids=ids, overlap=overlap, valid=float(_LOWEST) / 2)
     identity = b.op("Where", unsqueeze(b, kept, 2), slice_(b, picked, 2, 0, 1), np.float32(-1))
     result = b.op("Concat", identity, slice_(b, picked, 2, 1, 6), axis=2)
     result = b.op("Where", unsqueeze(b, gather_rows(b, valid, index), 2), result, np.float32(-1))

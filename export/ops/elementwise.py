@@ -114,7 +114,7 @@ def add_n(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("square")
 def square(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """x * x."""
+    """X * x."""
     del attrs
     return b.op("Mul", inputs[0], inputs[0])
 

@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 @converts("L2Normalization")
 def l2_normalization(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """x / sqrt(sum(x^2) + eps), over channels, space, or (the default) everything but the batch; eps is 1e-10."""
+    """X / sqrt(sum(x^2) + eps), over channels, space, or (the default) everything but the batch; eps is 1e-10."""
     x = inputs[0]
     mode = attrs.choice("mode", {"instance", "channel", "spatial"}, "instance")
     eps = attrs.number("eps", 1e-10)
@@ -62,8 +62,9 @@ def layer_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("GroupNorm")
 def group_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Over the space and the channels of each of `num_groups`; gamma and beta are per group, in later versions
-    per channel; eps is 1e-5.
+    """Over the space and the channels of each of `num_groups`; eps is 1e-5.
+
+    Gamma and beta are per group in MXNet 1.9, per channel in later versions.
     """
     x, gamma, beta = inputs
     attrs.require("output_mean_var", "False", "False")

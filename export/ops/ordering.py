@@ -20,7 +20,9 @@ def _best(b: Builder, x: Value, attrs: Attrs, count: int, *, ascending: bool) ->
     axis = axis_of(attrs.optional_integer("axis", -1) or 0, x.rank)
     length = x.shape[axis]
     k = length if count < 1 else min(count, length)
-    values, index = b.ops("TopK", x, np.asarray([k], np.int64), count=2, axis=axis, largest=int(not ascending), sorted=1)
+    values, index = b.ops(
+        "TopK", x, np.asarray([k], np.int64), count=2, axis=axis, largest=int(not ascending), sorted=1
+    )
     return values, index
 
 

@@ -98,7 +98,8 @@ def _target(inputs: Sequence[Value], attrs: Attrs) -> tuple[int, int]:
 
 
 def _scale(attrs: Attrs, name: str) -> float | None:
-    return None if attrs.as_dict().get(name, "None") == "None" and not attrs.ignore(name) else attrs.number(name)
+    attrs.ignore(name)
+    return None if attrs.as_dict().get(name, "None") == "None" else attrs.number(name)
 
 
 def interpolation_matrix(length: int, out: int, *, aligned: bool) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

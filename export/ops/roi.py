@@ -44,6 +44,4 @@ def roi_align(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 def roi_pooling(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Regions [R, 5] -> the largest of each cell [R, C, h, w]."""
     size = attrs.integers("pooled_size")
-    return b.op(
-        "MaxRoiPool", *inputs, pooled_shape=[size[0], size[-1]], spatial_scale=attrs.number("spatial_scale")
-    )
+    return b.op("MaxRoiPool", *inputs, pooled_shape=[size[0], size[-1]], spatial_scale=attrs.number("spatial_scale"))

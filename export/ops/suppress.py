@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.build import Builder, Value
-from export.ops.common import cast, reshape, unsqueeze
+from export.ops.common import cast, unsqueeze
 
 __all__ = ["survivors"]
 
@@ -50,7 +50,9 @@ def survivors(
     # (image, class, candidate) of the chosen; a candidate has one class, so that image and candidate say it all.
     places = b.op("Gather", chosen, np.asarray([0, 2], np.int64), axis=1)
     ones = b.op("Expand", np.asarray([1], np.float32), b.op("Shape", places, start=0, end=1))
-    blank = b.op("Mul", scores, np.float32(0)) if scores.follows_batch else b.constant(np.zeros(scores.shape, np.float32))
+    blank = (
+        b.op("Mul", scores, np.float32(0)) if scores.follows_batch else b.constant(np.zeros(scores.shape, np.float32))
+    )
     return cast(b, b.op("ScatterND", blank, places, ones), np.bool_)
 
 

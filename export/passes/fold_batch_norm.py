@@ -67,12 +67,12 @@ def _fold(program: Program, layer: Op, norm: Op, readers: dict[str, int]) -> Non
 def _scaled(layer: Op, weight: Array, scale: Array) -> Array:
     if layer.type != "ConvTranspose":
         per_output = scale.reshape(-1, *[1] * (weight.ndim - 1))
-        return (weight * per_output).astype(np.float32)
+        return np.asarray(weight * per_output, np.float32)
     # [in, out / groups, ...]: the output channels of group g read the g-th part of the inputs.
     groups = layer.attrs.get("group", 1)
     grouped = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
     per_output = scale.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
-    return (grouped * per_output).astype(np.float32).reshape(weight.shape)
+    return np.asarray(grouped * per_output, np.float32).reshape(weight.shape)
 
 
 def _store(program: Program, name: str, readers: dict[str, int], array: Array) -> str:

@@ -65,7 +65,8 @@ def build(
         raise ExportError(f"{name} cannot be built: {entry.unsupported}")
     size = input_hw or entry.input_hw
     weights = weights_file(name) if pretrained else params
-    with quiet():
+    # Counting names from zero makes the same net come out under the same names each time.
+    with quiet(), mxnet().name.NameManager():
         net = _construct(entry, classes)
         _initialize(net, weights)
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,13 @@ def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tu
     mx = mxnet()
     with quiet():
         net.hybridize()
-        net(mx.nd.zeros((1, 3, *size)))
+        try:
+            net(mx.nd.zeros((1, 3, *size)))
+        except (ValueError, mx.MXNetError) as exc:
+            raise ExportError(
+                f"{entry.name} does not take pictures of {size[0]}x{size[1]}; its usual size is "
+                f"{entry.input_hw[0]}x{entry.input_hw[1]}"
+            ) from exc
         prefix = out_dir / entry.name
         net.export(str(prefix), epoch=0)
     return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
@@ -126,7 +133,7 @@ def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int],
         drawn[name] = array if new is None else new
     graph = replace(graph, params=drawn)
     pixels = pictures(_CALIBRATION_PICTURES, size, seed=seed) / np.float32(255)
-    images = ((pixels - np.float32(entry.mean)) / np.float32(entry.std)).transpose(0, 3, 1, 2)
+    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)
     settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}

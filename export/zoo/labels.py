@@ -20,20 +20,22 @@ _KEYPOINTS: Final = (
 
 def labels_of(net: Any, entry: ZooNet, classes: Sequence[str] | None) -> list[str]:
     """The class names in the order of the net's outputs, numbers where nobody has named them."""
-    if classes is not None:
-        return list(classes)
     named = getattr(net, "classes", None)
-    if isinstance(named, (list, tuple)) and all(isinstance(item, str) for item in named):
-        return list(named)
-    if entry.task == "pose":
-        return list(_KEYPOINTS)
-    if entry.name.startswith("cifar_"):
-        return list(_CIFAR10)
-    if entry.task == "classification" and entry.classes == 1000:
-        return _imagenet()
-    if entry.task == "segmentation":
-        return _segmentation(entry)
-    return [str(number) for number in range(entry.classes or 0)]
+    if classes is not None:
+        found = list(classes)
+    elif isinstance(named, (list, tuple)) and all(isinstance(item, str) for item in named):
+        found = list(named)
+    elif entry.task == "pose":
+        found = list(_KEYPOINTS)
+    elif entry.name.startswith("cifar_"):
+        found = list(_CIFAR10)
+    elif entry.task == "classification" and entry.classes == 1000:
+        found = _imagenet()
+    elif entry.task == "segmentation":
+        found = _segmentation(entry)
+    else:
+        found = [str(number) for number in range(entry.classes or 0)]
+    return found
 
 
 def _imagenet() -> list[str]:

@@ -26,28 +26,25 @@ _WEIGHTED: Final = {"Convolution", "FullyConnected", "Deconvolution"}
 
 def draw(name: str, shape: tuple[int, ...], random: np.random.Generator) -> Array | None:
     """A random value for one parameter by its role, float32; None for parameters whose content has a meaning."""
-    if name.endswith("running_mean"):
-        return np.zeros(shape, np.float32)
-    if name.endswith("running_var"):
-        return np.ones(shape, np.float32)
-    if name.endswith("gamma"):
-        return random.uniform(0.7, 1.3, shape).astype(np.float32)
-    if name.endswith("alpha"):
-        return random.uniform(0.1, 0.4, shape).astype(np.float32)
-    if name.endswith("beta"):
+    fan_in = int(np.prod(shape[1:])) or 1
+    roles = {
+        "running_mean": lambda: np.zeros(shape),
+        "running_var": lambda: np.ones(shape),
+        "gamma": lambda: random.uniform(0.7, 1.3, shape),
+        "alpha": lambda: random.uniform(0.1, 0.4, shape),
         # Most channels stay on the straight side of their ReLU: otherwise each layer multiplies rounding by 1.2.
-        return random.normal(0.6, 0.4, shape).astype(np.float32)
-    if name.endswith("bias"):
-        return random.normal(0, 0.1, shape).astype(np.float32)
-    if name.endswith("weight"):
-        fan_in = int(np.prod(shape[1:])) or 1
-        return random.normal(0, (2 / fan_in) ** 0.5, shape).astype(np.float32)
-    return None
+        "beta": lambda: random.normal(0.6, 0.4, shape),
+        "bias": lambda: random.normal(0, 0.1, shape),
+        "weight": lambda: random.normal(0, (2 / fan_in) ** 0.5, shape),
+    }
+    role = next((role for role in roles if name.endswith(role)), None)
+    return None if role is None else np.asarray(roles[role](), np.float32)
 
 
 def settle(symbol: Any, graph: Graph, params: dict[str, Array], feeds: dict[str, Array]) -> None:
-    """Change `params` in place: BatchNorm statistics as one training pass sees them, residual branches damped, last
-    layers scaled.
+    """Change `params` in place, so that the net behaves.
+
+    BatchNorm statistics become what one training pass sees, residual branches are damped, last layers are scaled.
     """
     _damp_residuals(graph, params)
     _calibrate(graph, params, internals(symbol, graph, feeds, training=True))

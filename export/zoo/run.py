@@ -53,9 +53,9 @@ def internals(symbol: Any, graph: Graph, feeds: Mapping[str, Array], *, training
     everything = symbol.get_internals()
     names = everything.list_outputs()
     places: list[Ref] = []
-    for index, node in enumerate(graph.nodes):
-        output = 0
-        # The list follows the nodes, each with as many entries as it has visible outputs: names repeat, places do not.
+    for index in _visiting_order(graph):
+        node, output = graph.nodes[index], 0
+        # Each node has as many entries as visible outputs; names repeat, places do not.
         while len(places) < len(names) and _is_output(names[len(places)], node.name, output, node.is_variable):
             places.append(Ref(index, output))
             output += 1
@@ -65,6 +65,22 @@ def internals(symbol: Any, graph: Graph, feeds: Mapping[str, Array], *, training
     chosen = mxnet().sym.Group([everything[at] for at in wanted])
     found = run(chosen, _weights(graph), feeds, training=training)
     return {places[at]: value for at, value in zip(wanted, found, strict=True)}
+
+
+def _visiting_order(graph: Graph) -> list[int]:
+    """Positions in the order in which MXNet visits them: inputs first, depth first from the heads."""
+    order: list[int] = []
+    seen: set[int] = set()
+    pending = [(ref.node, False) for ref in reversed(graph.heads)]
+    while pending:
+        index, expanded = pending.pop()
+        if expanded:
+            order.append(index)
+        elif index not in seen:
+            seen.add(index)
+            pending.append((index, True))
+            pending.extend((ref.node, False) for ref in reversed(graph.nodes[index].inputs) if ref.node not in seen)
+    return order
 
 
 def _is_output(listed: str, name: str, output: int, is_variable: bool) -> bool:

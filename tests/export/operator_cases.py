@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from operator_runs import Case
 
 random = np.random.default_rng(7)
@@ -135,15 +134,26 @@ POOLING = [
     for counts in (("True", "False") if kind == "avg" else ("True",))
 ]  # fmt: skip
 POOLING += [
-    *[Case("Pooling", (X,), {"kernel": "(1, 1)", "global_pool": "True", "pool_type": k}) for k in ("max", "avg", "sum")],
-    Case("Pooling", (positive(3, 4, 9, 11),), {"kernel": "(3, 3)", "stride": "(2, 2)", "pool_type": "lp", "p_value": 2}),
+    *[
+        Case("Pooling", (X,), {"kernel": "(1, 1)", "global_pool": "True", "pool_type": k})
+        for k in ("max", "avg", "sum")
+    ],
+    Case(
+        "Pooling", (positive(3, 4, 9, 11),), {"kernel": "(3, 3)", "stride": "(2, 2)", "pool_type": "lp", "p_value": 2}
+    ),
     Case("Pooling", (X,), {"kernel": "(3, 3)"}),
     Case("Pooling", (normal(3, 4, 9),), {"kernel": "(3,)", "stride": "(2,)", "pool_type": "avg"}),
     Case("Pooling", (normal(3, 4, 5, 6, 7),), {"kernel": "(2, 3, 2)", "stride": "(2, 2, 2)", "pool_type": "max"}),
     Case("Pooling_v1", (X,), {"kernel": "(3, 3)", "stride": "(2, 2)", "pooling_convention": "valid"}),
     *[
         Case("_contrib_AdaptiveAvgPooling2D", (X,), attrs)
-        for attrs in ({}, {"output_size": "(1,)"}, {"output_size": "(3, 4)"}, {"output_size": "(3, 11)"}, {"output_size": "(9, 11)"})
+        for attrs in (
+            {},
+            {"output_size": "(1,)"},
+            {"output_size": "(3, 4)"},
+            {"output_size": "(3, 11)"},
+            {"output_size": "(9, 11)"},
+        )
     ],
     Case("_contrib_AdaptiveAvgPooling2D", (normal(2, 3, 8, 12),), {"output_size": "(4, 6)"}),
 ]
@@ -322,7 +332,12 @@ NORMALIZE = [
 
 RESIZE = [
     Case("UpSampling", (X,), {"scale": 2, "sample_type": "nearest", "num_args": 1}),
-    Case("UpSampling", (X, normal(4, 1, 4, 4)), {"scale": 2, "sample_type": "bilinear", "num_args": 2, "num_filter": 4}, (1,)),
+    Case(
+        "UpSampling",
+        (X, normal(4, 1, 4, 4)),
+        {"scale": 2, "sample_type": "bilinear", "num_args": 2, "num_filter": 4},
+        (1,),
+    ),
     *[
         Case("_contrib_BilinearResize2D", (X,), attrs)
         for attrs in (
@@ -352,7 +367,9 @@ ORDERING = [
 
 ANCHORS = boxes(1, 20)
 DETECTION = [
-    Case("_contrib_box_decode", (normal(3, 20, 4), ANCHORS), {"std0": 0.1, "std1": 0.1, "std2": 0.2, "std3": 0.2}, (1,)),
+    Case(
+        "_contrib_box_decode", (normal(3, 20, 4), ANCHORS), {"std0": 0.1, "std1": 0.1, "std2": 0.2, "std3": 0.2}, (1,)
+    ),
     Case("_contrib_box_decode", (normal(3, 20, 4), ANCHORS), {"format": "corner", "clip": 0.5}, (1,)),
     *[
         Case("_contrib_box_nms", (rows(3, 40, 3),), {"id_index": 0, "overlap_thresh": 0.3, **attrs})

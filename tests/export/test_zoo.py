@@ -1,0 +1,114 @@
+"""The zoo: what it lists, what it builds, and that nets of each family convert exactly."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import onnx
+import pytest
+
+from export import heads, source, zoo
+from export.errors import ExportError
+from export.verify import verify
+from export.zoo import pretrained
+from export.zoo.runtime import gluoncv
+
+
+def test_list_nets_when_compared_with_gluoncv_then_the_names_are_the_same():
+    listed = list(gluoncv().model_zoo.get_model_list())
+    assert [net.name for net in zoo.list_nets()] == listed
+    assert len(listed) == 332
+
+
+def test_find_when_there_is_no_such_net_then_the_error_names_close_ones():
+    with pytest.raises(ExportError, match=r"mobilenet1\.0"):
+        zoo.find("mobilnet1.0")
+
+
+def test_build_when_the_weights_are_ambiguous_then_it_refuses(tmp_path):
+    with pytest.raises(ExportError, match="exactly one"):
+        zoo.build("mobilenet0.25", out_dir=tmp_path)
+    with pytest.raises(ExportError, match="exactly one"):
+        zoo.build("mobilenet0.25", out_dir=tmp_path, random_seed=1, pretrained=True)
+
+
+def test_build_when_a_net_needs_classes_then_the_error_says_so(tmp_path):
+    with pytest.raises(ExportError, match=r"ssd_300_mobilenet0\.25_custom needs the names"):
+        zoo.build("ssd_300_mobilenet0.25_custom", out_dir=tmp_path, random_seed=1)
+
+
+def test_build_when_the_net_is_prequantized_then_the_error_says_why(tmp_path):
+    with pytest.raises(ExportError, match="pre-quantized"):
+        zoo.build("mobilenet1.0_int8", out_dir=tmp_path, random_seed=1)
+
+
+def test_build_when_the_seed_is_the_same_then_the_weights_are(tmp_path):
+    one, two = (zoo.build("cifar_resnet20_v1", out_dir=tmp_path / name, random_seed=5) for name in ("a", "b"))
+    first, second = (source.load_params(saved.params_path) for saved in (one, two))
+    assert list(first) == list(second)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+
+
+def test_build_when_the_pictures_are_too_small_for_the_net_then_the_error_says_so(tmp_path):
+    with pytest.raises(ExportError, match="ssd_300_resnet34_v1b_voc does not take pictures of 64x64"):
+        zoo.build("ssd_300_resnet34_v1b_voc", out_dir=tmp_path, random_seed=1, input_hw=(64, 64))
+
+
+def test_build_when_the_parameter_file_is_of_another_net_then_the_error_names_it(tmp_path):
+    saved = zoo.build("cifar_resnet20_v1", out_dir=tmp_path, random_seed=5)
+    with pytest.raises(ExportError, match=r"cifar_resnet20_v1-0000\.params: the weights do not fit"):
+        zoo.build("mobilenet0.25", out_dir=tmp_path, params=saved.params_path)
+
+
+def test_weights_file_when_offline_then_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
+    from gluoncv.model_zoo import model_store
+
+    def refuse(*_args, **_options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(model_store, "download", refuse)
+    with pytest.raises(ExportError) as caught:
+        pretrained.weights_file("mobilenet1.0", root=tmp_path)
+    sha1 = model_store._model_sha1["mobilenet1.0"]
+    for word in (f"mobilenet1.0-{sha1[:8]}.params", sha1, str(tmp_path)):
+        assert word in str(caught.value)
+
+
+def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path, monkeypatch):
+    from gluoncv.model_zoo import model_store
+
+    monkeypatch.setitem(
+        model_store._model_sha1, "mobilenet1.0", hashlib.sha1(b"right", usedforsecurity=False).hexdigest()
+    )
+    path = tmp_path / f"mobilenet1.0-{hashlib.sha1(b'right').hexdigest()[:8]}.params"
+    path.write_bytes(b"wrong")
+    with pytest.raises(ExportError, match="its SHA-1 is"):
+        pretrained.weights_file("mobilenet1.0", root=tmp_path)
+    path.write_bytes(b"right")
+    assert pretrained.weights_file("mobilenet1.0", root=tmp_path) == path
+
+
+FAMILIES = {
+    "resnet18_v1": None, "resnet18_v1b": None, "resnet18_v2": None, "mobilenet0.25": None, "mobilenetv2_0.25": None,
+    "mobilenetv3_small": None, "squeezenet1.1": None, "vgg11_bn": (32, 32), "densenet121": None,
+    "cifar_resnet20_v1": None, "cifar_resnet20_v2": None,
+    "ssd_300_vgg16_atrous_voc": None, "ssd_300_resnet34_v1b_voc": None, "ssd_512_resnet18_v1_coco": (256, 256),
+    "ssd_300_mobilenet1.0_lite_coco": (160, 160),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_zoo_net_when_converted_with_random_weights_then_every_layer_and_the_end_equal_mxnet(name, tmp_path):
+    net = zoo.find(name)
+    size = FAMILIES[name] or net.input_hw
+    saved = zoo.build(name, out_dir=tmp_path, random_seed=1, input_hw=size)
+    graph = source.load(saved.symbol_path, saved.params_path)
+    model = heads.finish(graph, task=net.task, input_hw=size, labels=saved.meta["labels"], mean=net.mean, std=net.std)
+    onnx.checker.check_model(model, full_check=True)
+    found = verify(
+        saved.symbol_path, saved.params_path, model, zoo.pictures(2, size, seed=2), task=net.task, mean=net.mean,
+        std=net.std,
+    )  # fmt: skip
+    assert found.ok, found.to_json()
