@@ -25,6 +25,8 @@ REQUIRED: Final = _Required()
 _NO_MEANING: Final = frozenset(
     {"workspace", "cudnn_tune", "cudnn_off", "num_args", "ctx", "no_bias_fusion", "momentum", "use_global_stats"}
 )
+# What users of old versions wrote on nodes for training alone; later ones hide it in double underscores.
+_TRAINING: Final = ("lr_mult", "wd_mult", "ctx_group", "force_mirroring", "mirror_stage")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)L?", re.ASCII)
 
 
@@ -54,7 +56,7 @@ class Attrs:
         return sorted(
             name
             for name in self._values
-            if name not in self._read and name not in _NO_MEANING and not name.startswith("__")
+            if name not in self._read and name not in _NO_MEANING and not name.startswith("__") and not _trains(name)
         )
 
     def ignore(self, *names: str) -> None:
@@ -162,3 +164,8 @@ class Attrs:
         if isinstance(default, _Required):
             raise self.unsupported(name, "it is required")
         return default
+
+
+def _trains(name: str) -> bool:
+    """`lr_mult`, and `weight_lr_mult` for what belongs to one of the node's own parameters."""
+    return name in _TRAINING or name.endswith(tuple(f"_{word}" for word in _TRAINING))
