@@ -10,6 +10,7 @@ from export.graph import Graph
 from export.heads.multibox import emit_multibox, find_multibox
 from export.heads.select import emit_detections
 from export.heads.ssd import emit_ssd, find_ssd
+from export.heads.yolo import emit_yolo, find_yolo
 from export.ops.common import cast
 from export.translate import walk
 
@@ -26,6 +27,8 @@ def emit_detection(b: Builder, graph: Graph, image: dict[str, Value], labels: in
     """
     if (ssd := find_ssd(graph)) is not None:
         emit_ssd(b, graph, ssd, image, labels)
+    elif (yolo := find_yolo(graph)) is not None:
+        emit_yolo(b, graph, yolo, image, labels)
     elif (multibox := find_multibox(graph)) is not None:
         emit_multibox(b, graph, multibox, image, labels)
     else:

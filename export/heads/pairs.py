@@ -35,35 +35,38 @@ class Suppression:
     force: bool = False
 
 
-def detect_pairs(b: Builder, scores: Value, decode: Callable[[Value], Value], suppression: Suppression) -> Value:
+def detect_pairs(
+    b: Builder, best: Value, details: Callable[[Value], tuple[Value, Value]], suppression: Suppression
+) -> Value:
     """Declare the detection outputs.
 
     Args:
         b: the builder.
-        scores: [N, A, C] float32, without a background class.
-        decode: gives corners [N, K, 4] of the anchors [N, K] int64.
+        best: [N, A] float32, the best class score of each anchor.
+        details: gives the scores [N, K, C] and corners [N, K, 4] of the anchors [N, K] int64.
         suppression: the limits.
 
     Returns:
         The anchors of the rows given out, int64 [N, rows].
     """
-    anchors, classes = scores.shape[1:]
-    limit = anchors * classes if suppression.topk < 0 else suppression.topk
-    first = min(limit, anchors)
+    anchors = best.shape[1]
+    first = anchors if suppression.topk < 0 else min(suppression.topk, anchors)
     with b.scope("select"):
-        best = b.op("ReduceMax", scores, axes=[2], keepdims=0)
         _, chosen = b.ops("TopK", best, np.asarray([first], np.int64), count=2, axis=1, largest=1, sorted=0)
         # In order of their numbers, so that equal scores come out in MXNet's order.
         chosen, _ = b.ops("TopK", chosen, np.asarray([first], np.int64), count=2, axis=1, largest=0, sorted=1)
-        table = transpose(b, gather_rows(b, scores, chosen), (0, 2, 1))
+    with b.scope("decode"):
+        scores, corners = details(chosen)
+    classes = scores.shape[2]
+    limit = anchors * classes if suppression.topk < 0 else suppression.topk
+    with b.scope("pairs"):
+        table = transpose(b, scores, (0, 2, 1))
         flat = reshape(b, table, tuple((shape[0], classes * first) for shape in table.shapes))  # type: ignore[arg-type]
         count = np.asarray([min(limit, classes * first)], np.int64)
         values, position = b.ops("TopK", flat, count, count=2, axis=1, largest=1, sorted=1)
         labels = b.op("Div", position, np.int64(first))
         within = b.op("Sub", position, b.op("Mul", labels, np.int64(first)))
-        anchor = b.op("GatherElements", chosen, within, axis=1)
-    with b.scope("decode"):
-        boxes = decode(anchor)
+        boxes = gather_rows(b, corners, within)
     with b.scope("suppress"):
         kept = survivors(
             b,
@@ -76,4 +79,4 @@ def detect_pairs(b: Builder, scores: Value, decode: Callable[[Value], Value], su
         )
     with b.scope("rows"):
         order = emit_detections(b, boxes, values, labels, kept, suppression.rows)
-        return b.op("GatherElements", anchor, order, axis=1)
+        return b.op("GatherElements", b.op("GatherElements", chosen, within, axis=1), order, axis=1)

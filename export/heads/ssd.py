@@ -11,7 +11,7 @@ from export.errors import ExportError
 from export.graph import Graph, Ref
 from export.heads.find import ancestors, suppression_of, the_only
 from export.heads.pairs import Suppression, detect_pairs
-from export.ops.common import gather_rows
+from export.ops.common import gather_rows, slice_
 from export.ops.detection import anchor_parts, decode
 from export.translate import walk
 
@@ -85,12 +85,13 @@ def emit_ssd(b: Builder, graph: Graph, head: SsdHead, image: dict[str, Value], l
         )
     centres, sizes = b.constant(centres.array[0]), b.constant(sizes.array[0])
 
-    def boxes(index: Value) -> Value:
-        picked = gather_rows(b, values[offsets], index)
-        return decode(b, picked, b.op("Gather", centres, index), b.op("Gather", sizes, index), std, limit)
-
     with b.scope("select"):
-        last = np.iinfo(np.int64).max
-        one, end, axis = (np.asarray([number], np.int64) for number in (1, last, 2))
-        scores = b.op("Slice", probabilities, one, end, axis)
-    detect_pairs(b, scores, boxes, head.suppression)
+        scores = slice_(b, probabilities, 2, 1, None)
+        best = b.op("ReduceMax", scores, axes=[2], keepdims=0)
+
+    def details(chosen: Value) -> tuple[Value, Value]:
+        picked = gather_rows(b, values[offsets], chosen)
+        where = b.op("Gather", centres, chosen), b.op("Gather", sizes, chosen)
+        return gather_rows(b, scores, chosen), decode(b, picked, *where, std, limit)
+
+    detect_pairs(b, best, details, head.suppression)

@@ -80,6 +80,8 @@ def _calibrate(graph: Graph, params: dict[str, Array], values: dict[Ref, Array])
 
 def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array]) -> None:
     offsets = _last_layers(graph, [index for index, node in enumerate(graph.nodes) if node.op == "_contrib_box_decode"])
+    # Thousands of anchors compete: with the spread of a classifier all the best scores would be 1.
+    logits = _ANCHOR_SPREAD if any("box_nms" in node.op for node in graph.nodes) else _LOGIT_SPREAD
     layers = _last_layers(graph, [ref.node for ref in graph.heads])
     for index in layers:
         node = graph.nodes[index]
@@ -87,7 +89,7 @@ def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array
         spread = float(np.quantile(np.abs(values[Ref(index, 0)]), 0.999)) / 3
         if not np.isfinite(spread) or spread == 0:
             continue
-        wanted = _OFFSET_SPREAD if index in offsets else _ANCHOR_SPREAD if offsets else _LOGIT_SPREAD
+        wanted = _OFFSET_SPREAD if index in offsets else logits
         for ref in node.inputs[1:]:
             name = graph.node(ref).name
             if name in params:
