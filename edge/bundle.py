@@ -9,6 +9,7 @@ import hashlib
 import json
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -157,7 +158,7 @@ def read_bundle(path: Path) -> Bundle:
     try:
         with zipfile.ZipFile(path) as archive:
             return _check(path, _ZipReader(path, archive))
-    except zipfile.BadZipFile as e:
+    except (zipfile.BadZipFile, NotImplementedError) as e:
         raise BundleError(f"{path}: neither a bundle folder nor a zip: {e}") from e
     except OSError as e:
         raise BundleError(f"{path}: {e.strerror or e}") from e
@@ -199,7 +200,7 @@ class _ZipReader:
                 return f.read(limit + 1)
         except KeyError:
             raise BundleError(f"{self.path}: {name} is missing") from None
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as e:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as e:
             raise BundleError(f"{self.path}: {name}: {e}") from e
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Final, TypeVar
@@ -66,7 +67,7 @@ class Attrs:
     def integer(self, name: str, default: int | _Required = REQUIRED) -> int:
         """An integer; `3L`, as Python 2 wrote it, counts."""
         number = self.number(name, default)
-        if number != int(number):
+        if not math.isfinite(number) or number != int(number):
             raise self.unsupported(name, "an integer is expected")
         return int(number)
 
@@ -113,7 +114,10 @@ class Attrs:
 
     def optional_integers(self, name: str) -> tuple[int | None, ...]:
         """A tuple of integers or None, as `slice` has it; empty when absent or `None`."""
-        return tuple(None if number is None else int(number) for number in self._numbers(name))
+        values = self._numbers(name)
+        if any(value is not None and not math.isfinite(value) for value in values):
+            raise self.unsupported(name, "finite numbers are expected")
+        return tuple(None if value is None else int(value) for value in values)
 
     def numbers(self, name: str, default: tuple[float, ...] | _Required = REQUIRED) -> tuple[float, ...]:
         """A tuple of real numbers."""

@@ -6,6 +6,7 @@ inputs are all constant is evaluated at once and never emitted, so that anchors,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ Shape = tuple[int, ...]
 
 # Shape operands are small; larger constants do not decide shapes and are not worth copying into protobuf.
 _MAX_SHAPE_OPERAND: Final = 64
+# Constants that are computed: anchors and grids have some ten thousand elements.
+_MAX_CONSTANT: Final = 1 << 26
+_GROWING: Final = {"Tile", "Expand", "Pad", "Resize", "Range", "ConstantOfShape", "Gather", "GatherND", "OneHot"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Builder:
         values = [self._as_value(operand) for operand in operands]
         attrs = {key: value for key, value in attrs.items() if value is not None}
         if all(value is None or value.array is not None for value in values):
+            self._refuse_giants(kind, values, count, attrs)
             arrays = self._evaluate(kind, [None if value is None else value.array for value in values], count, attrs)
             return tuple(self.constant(array) for array in arrays)
         inputs = ["" if value is None else self.materialize(value) for value in values]
@@ -209,6 +214,17 @@ class Builder:
         model = helper.make_model(graph, opset_imports=self._opset_imports)
         with np.errstate(all="ignore"):
             return [np.asarray(result) for result in ReferenceEvaluator(model).run(None, feeds)]
+
+    def _refuse_giants(self, kind: str, values: list[Value | None], count: int, attrs: dict[str, Any]) -> None:
+        """An operation that makes much out of little is not evaluated before its size is known."""
+        if kind not in _GROWING:
+            return
+        names = [f"i{index}" if value is not None else "" for index, value in enumerate(values)]
+        node = helper.make_node(kind, names, [f"o{index}" for index in range(count)], **attrs)
+        for found in self._infer(node, values, 0):
+            elements = math.prod(max(dim, 1) for dim in _shape(found))
+            if elements > _MAX_CONSTANT:
+                raise ExportError(f"node {self._scope!r}: {kind} would make a constant of {elements} elements")
 
     def _infer(self, node: onnx.NodeProto, values: Sequence[Value | None], batch: int) -> list[TypeProto]:
         types: dict[str, TypeProto] = {}

@@ -18,6 +18,7 @@ _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _MAX_ARRAYS: Final = 200_000
 _MAX_NAME: Final = 4096
 _MAX_DIMS: Final = 32
+_MAX_ELEMENTS: Final = 1 << 40
 _DTYPES: Final = ("<f4", "<f8", "<f2", "|u1", "<i4", "|i1", "<i8", "|b1")
 
 
@@ -116,7 +117,8 @@ class _Reader:
         if ndim == -1 or (ndim == 0 and magic != _V3):
             return None
         dims = tuple(self.unpack(layout, where) for _ in range(ndim))
-        if any(dim < 0 for dim in dims):
+        # Without its zeros too, a shape must be one that numpy can hold.
+        if any(dim < 0 for dim in dims) or math.prod(dim or 1 for dim in dims) > _MAX_ELEMENTS:
             raise SourceError(f"{self._origin}: {where} has the shape {dims}: the file is damaged")
         return dims
 

@@ -155,10 +155,10 @@ def image_shapes(graph: Graph, name: str, input_hw: tuple[int, int], batch: int 
         raise ExportError(f"the input size {height}x{width} is not positive")
     channels = 3
     for node in graph.nodes:
-        if node.op == "Convolution" and graph.node(node.inputs[0]).name == name:
+        if node.op == "Convolution" and len(node.inputs) > 1 and graph.node(node.inputs[0]).name == name:
             weight = graph.params.get(graph.node(node.inputs[1]).name)
-            if weight is not None:
-                channels = weight.shape[1] * int(node.values.get("num_group", "1"))
+            if weight is not None and weight.ndim > 1:
+                channels = weight.shape[1] * node.attrs().integer("num_group", 1)
     sizes = (batch, batch) if batch else (1, 2)
     return (sizes[0], channels, height, width), (sizes[1], channels, height, width)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from export.attrs import HOW_TO_ADD, Attrs
 from export.build import Builder, Value
-from export.errors import UnsupportedError
+from export.errors import ExportError, UnsupportedError
 from export.graph import Node
 
 __all__ = ["Converter", "convert", "converts", "registered"]
@@ -54,7 +54,13 @@ def convert(builder: Builder, node: Node, inputs: Sequence[Value]) -> list[Value
             f"operator {node.op} of node {node.name!r} is not supported; {HOW_TO_ADD}", op=node.op, node=node.name
         )
     attrs = node.attrs()
-    result = converter(builder, inputs, attrs)
+    try:
+        result = converter(builder, inputs, attrs)
+    except ExportError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as exc:
+        # A damaged or foreign symbol: what the converter took for granted does not hold.
+        raise attrs.refuse(f"its attributes do not fit its {len(inputs)} inputs ({exc})") from exc
     if unread := attrs.unread():
         raise attrs.unsupported(unread[0], "the converter does not know this attribute")
     return [result] if isinstance(result, Value) else list(result)
