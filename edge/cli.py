@@ -85,7 +85,20 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_bundle(commands)
     _add_config_group(commands)
+    _add_demo(commands)
     return parser
+
+
+def _add_demo(commands: "Commands") -> None:
+    text = "A broker, the agent and a subscriber at once, on this machine."
+    demo = _command(commands, "demo", verbs.demo, text, "ssd.zip --source 0")
+    demo.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+    demo.add_argument("--source", default="0", help="a video, a folder of images, a camera's index or URL (default: 0)")
+    demo.add_argument("--start", type=_number(float, 0.0), default=0.0, metavar="S", help="skip S seconds of a video")
+    demo.add_argument("--seconds", type=_number(float, 0.1), metavar="S", help="stop after S seconds")
+    demo.add_argument(
+        "-o", "--output", type=Path, default=Path("gluon-edge-demo"), metavar="DIR", help="for the pictures"
+    )
 
 
 def _add_bundle(commands: "Commands") -> None:

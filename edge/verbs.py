@@ -23,6 +23,7 @@ __all__ = [
     "config_check",
     "config_schema",
     "config_show",
+    "demo",
     "fail",
     "predict",
     "run",
@@ -181,6 +182,14 @@ def config_schema(_args: argparse.Namespace) -> int:
 
     print(json.dumps(Config.model_json_schema(), indent=2))
     return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Everything at once, on this machine."""
+    from edge.demo import DemoOptions
+    from edge.demo import demo as show
+
+    return show(DemoOptions(args.bundle, args.source, args.output, args.start, args.seconds))
 
 
 def _broker(args: argparse.Namespace) -> "MqttConfig":
