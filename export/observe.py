@@ -17,7 +17,7 @@ from onnx import helper
 
 from export.errors import ExportError
 
-__all__ = ["METHODS", "Feed", "Method", "Observed", "observe", "reductions"]
+__all__ = ["METHODS", "Feed", "Method", "Observed", "activations", "observe", "reductions"]
 
 Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -34,17 +34,29 @@ Feed = Callable[[str], Iterable[NDArray[np.uint8]]]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """`ranges`: lowest and highest value to represent, by tensor; `means`: float64 [C], by tensor [N, C, ...]."""
+    """`ranges`: lowest and highest value to represent, by tensor; `means`: float64 [C], by tensor [N, C, ...].
+
+    `channels`: lowest and highest value of each channel, float64 [2, C], by tensor.
+    """
 
     ranges: dict[str, tuple[float, float]]
     means: dict[str, NDArray[np.float64]]
+    channels: dict[str, NDArray[np.float64]]
     images: int
 
 
 def observe(
-    model: onnx.ModelProto, tensors: Sequence[str], feed: Feed, *, method: Method = "minmax", means: Sequence[str] = ()
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    feed: Feed,
+    *,
+    method: Method = "minmax",
+    means: Sequence[str] = (),
+    channels: Sequence[str] = (),
 ) -> Observed:
-    """Runs the float `model` over what `feed` gives and watches `tensors`; `means` names those averaged by channel.
+    """Runs the float `model` over what `feed` gives and watches `tensors`.
+
+    `means` names the tensors averaged by channel, `channels` those whose channels' ranges are wanted, min-max always.
 
     Raises:
         ExportError: for an unknown method, or a tensor that is not finite.
@@ -52,26 +64,31 @@ def observe(
     if method not in METHODS:
         raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
     wanted = list(dict.fromkeys(tensors))
+    lowest: list[Job] = [("ReduceMin", n, False) for n in wanted] + [("ReduceMin", n, True) for n in channels]
+    highest: list[Job] = [("ReduceMax", n, by_channel) for _, n, by_channel in lowest]
     averaged = list(dict.fromkeys(means))
-    jobs: list[Job] = [("ReduceMin", n, False) for n in wanted] + [("ReduceMax", n, False) for n in wanted]
-    n = len(wanted)
-    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    low: list[Any] = [np.inf] * len(lowest)
+    high: list[Any] = [-np.inf] * len(lowest)
     sums: list[Any] = [0.0] * len(averaged)
     count = 0
-    for values in reductions(model, [*jobs, *(("ReduceMean", n, True) for n in averaged)], feed("calibrating")):
-        low = np.minimum(low, np.array(values[:n], np.float64))
-        high = np.maximum(high, np.array(values[n : 2 * n], np.float64))
+    jobs: list[Job] = [*lowest, *highest, *(("ReduceMean", n, True) for n in averaged)]
+    for values in reductions(model, jobs, feed("calibrating")):
+        n = len(lowest)
+        low = [np.minimum(a, b) for a, b in zip(low, values[:n], strict=True)]
+        high = [np.maximum(a, b) for a, b in zip(high, values[n : 2 * n], strict=True)]
         sums = [s + v.astype(np.float64) for s, v in zip(sums, values[2 * n :], strict=True)]
         count += 1
-    for name, a, b in zip(wanted, low, high, strict=True):
-        if not (np.isfinite(a) and np.isfinite(b)):
+    spans = [np.array([a, b], np.float64) for a, b in zip(low, high, strict=True)]
+    for (_, name, _), span in zip(lowest, spans, strict=True):
+        if not np.isfinite(span).all():
             raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
-    ranges = {name: (float(a), float(b)) for name, a, b in zip(wanted, low, high, strict=True)}
+    ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=False)}
     if method != "minmax":
         choose = _entropy_limit if method == "entropy" else _percentile_limit
         histograms = _histograms(model, ranges, feed)
         ranges = {name: _clip(ranges[name], counts, choose) for name, counts in histograms.items()}
-    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, count)
+    by_channel = dict(zip(channels, spans[len(wanted) :], strict=True))
+    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, by_channel, count)
 
 
 def reductions(
@@ -103,6 +120,18 @@ def reductions(
     yield from _outputs(probe, tensors)
 
 
+def activations(
+    model: onnx.ModelProto, names: Sequence[str], tensors: Iterable[NDArray[np.uint8]]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Runs `model` on each of `tensors` and gives the values of the tensors called `names`, whole."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    for name in names:
+        probe.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    yield from _outputs(probe, tensors)
+
+
 def _outputs(model: onnx.ModelProto, tensors: Iterable[NDArray[np.uint8]]) -> Iterator[list[Any]]:
     import onnxruntime as ort
 
@@ -119,13 +148,8 @@ def _histograms(
     model: onnx.ModelProto, ranges: dict[str, tuple[float, float]], feed: Feed
 ) -> dict[str, NDArray[np.int64]]:
     """Counts of |value| in equal bins from 0 to the largest, by tensor."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
     counts = {name: np.zeros(_BINS, np.int64) for name in ranges}
-    for name in ranges:
-        probe.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    for values in _outputs(probe, feed("counting values")):
+    for values in activations(model, list(ranges), feed("counting values")):
         for name, value in zip(ranges, values, strict=True):
             top = max(abs(ranges[name][0]), abs(ranges[name][1])) or 1.0
             bins = np.minimum((np.abs(value.reshape(-1)) * (_BINS / top)).astype(np.int32), _BINS - 1)

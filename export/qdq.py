@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
+from export.rounding import Curvature, round_weights
 
 __all__ = ["Scale", "insert_qdq", "watched"]
 
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+_HEADROOM = 1.1
 _MIN_SPAN = 1e-6  # a tensor that never leaves zero still needs a scale
 
 
@@ -72,13 +75,18 @@ def insert_qdq(
     signed: bool = False,
     per_channel: bool = True,
     means: Mapping[str, NDArray[np.float64]] | None = None,
+    channels: Mapping[str, NDArray[np.float64]] | None = None,
+    curvatures: Mapping[str, Curvature] | None = None,
 ) -> onnx.ModelProto:
     """`model` with `region` in QDQ; activations int8 when `signed`, else uint8; weights always int8, symmetric.
 
     `means` are the average inputs of the cores by channel: with them, the shift that rounding the weights gives
-    each output channel on average is taken back in its bias.
+    each output channel on average is taken back in its bias. `channels` are the ranges [2, C] of the last
+    convolutions' channels: with them, each channel is stored with a scale of its own. `curvatures` are what
+    `export.rounding` rounds convolutions' weights with; without, each goes to its nearest integer.
     """
-    writer = _Writer(model, region, _tied(model.graph, region, ranges), signed, per_channel, means or {})
+    tied = _tied(model.graph, region, ranges)
+    writer = _Writer(model, region, tied, signed, per_channel, means or {}, channels or {}, curvatures or {})
     return writer.write()
 
 
@@ -116,6 +124,8 @@ class _Writer:
         signed: bool,
         per_channel: bool,
         means: Mapping[str, NDArray[np.float64]],
+        channels: Mapping[str, NDArray[np.float64]],
+        curvatures: Mapping[str, Curvature],
     ) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
@@ -124,13 +134,21 @@ class _Writer:
         self.signed = signed
         self.per_channel = per_channel
         self.means = means
+        self.channels = channels
+        self.curvatures = curvatures
         self.constants = constants_of(self.graph)
+        self.ranges = ranges
         self.scales = {name: Scale.spanning(*span, signed=signed) for name, span in ranges.items()}
         self.nodes: list[onnx.NodeProto] = []
         self.renamed: dict[str, str] = {}  # float tensor -> what 8-bit readers read instead
         self.taken = {name for node in self.graph.node for name in (*node.output, *node.input, node.name)}
         self.numbers = itertools.count()
         self.held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.stored: dict[str, tuple[str, Scale]] = {}
+        kept_float = {
+            n.input[0] for i, n in enumerate(self.graph.node) if i not in region.nodes and n.op_type in _WEIGHTED
+        }
+        self.own_scales = channels.keys() - kept_float if per_channel else set()
         self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
 
     def write(self) -> onnx.ModelProto:
@@ -139,8 +157,10 @@ class _Writer:
             node.CopyFrom(original)
             if i in self.region.nodes:
                 self._quantized(i, node)
-            else:
-                self.nodes.append(node)
+                continue
+            if node.op_type in _WEIGHTED and node.input[0] in self.stored:
+                node.input[0] = self._as_float(node.input[0])
+            self.nodes.append(node)
         read = {name for node in self.nodes for name in node.input} | {o.name for o in self.graph.output}
         del self.graph.node[:]
         self.graph.node.extend(n for n in self.nodes if n.op_type != "Constant" or n.output[0] in read)
@@ -158,6 +178,9 @@ class _Writer:
         for k, name in enumerate(node.input):
             if name in sources:
                 node.input[k] = self._in_8_bits(name)
+        if i in self.region.ends and node.output[0] in self.own_scales:
+            self._end(node, sources[0])
+            return
         if i in self.region.cores:
             self._weights(node, sources[0])
         if i in self.region.float_out or i in self.region.fused.values():
@@ -173,6 +196,33 @@ class _Writer:
         producer = next(n for n in reversed(self.nodes) if node.input[0] in n.output)
         producer.output[0] = self._fresh()
         self._pair(producer.output[0], node.output[0], node.output[0])
+
+    def _end(self, node: onnx.NodeProto, source: str) -> None:
+        """A last convolution: no kernel needs its channels to share a scale, for what follows is float.
+
+        The convolution computes steps, (y_c / s_c + z_c), stored as they are; each channel's s_c and z_c are
+        undone where the steps become float again.
+        """
+        name = node.output[0]
+        low, high = self.channels[name]
+        bottom, top = self.ranges[name]
+        # Rare objects are rare in calibration too: no channel is trusted to stay within a quarter of the others' range.
+        spans = zip(np.minimum(low * _HEADROOM, bottom / 4), np.maximum(high * _HEADROOM, top / 4), strict=True)
+        scales = [Scale.spanning(a, b, signed=self.signed) for a, b in spans]
+        factors = np.array([s.scale for s in scales])
+        dtype = np.int8 if self.signed else np.uint8
+        zeros = np.array([s.zero for s in scales], dtype)
+        first = -128 if self.signed else 0
+        self._weights(node, source, unit=factors, offset=zeros.astype(np.float64) - first)
+        raw, stored = self._fresh(), self._fresh()
+        node.output[0] = raw
+        one, zero = self._constant(np.array(1, np.float32)), self._constant(np.array(first, dtype))
+        inputs = [stored, self._constant(factors.astype(np.float32)), self._constant(zeros)]
+        self.nodes += [
+            node,
+            helper.make_node("QuantizeLinear", [raw, one, zero], [stored]),
+            helper.make_node("DequantizeLinear", inputs, [name], axis=1),
+        ]
 
     def _rounded(self, node: onnx.NodeProto) -> None:
         """Append a node and store its results in 8 bits, so that all who read them read what was stored."""
@@ -191,6 +241,21 @@ class _Writer:
             self._pair(name, self.renamed[name], name)
         return self.renamed[name]
 
+    def _as_float(self, name: str) -> str:
+        """A stored tensor for a layer with float weights, made float without DequantizeLinear.
+
+        Where onnxruntime (1.31) finds a convolution or product between DequantizeLinear and QuantizeLinear, it rounds
+        the float weights itself, with one scale for all channels, which ruins just the layers that were kept float.
+        """
+        stored, scale = self.stored[name]
+        result = self._fresh()
+        self.nodes.append(helper.make_node("Cast", [stored], [result], to=onnx.TensorProto.FLOAT))
+        for op, value in (("Sub", scale.zero), ("Mul", scale.scale)):
+            if op == "Mul" or value:
+                before, result = result, self._fresh()
+                self.nodes.append(helper.make_node(op, [before, self._constant(np.array(value, np.float32))], [result]))
+        return result
+
     def _saturates(self, node: onnx.NodeProto) -> bool:
         low, high = clip_bounds(node, self.constants)
         scale = self.scales[node.output[0]]
@@ -201,13 +266,25 @@ class _Writer:
         factor = self._constant(np.array(scale.scale, np.float32))
         zero = self._constant(np.array(scale.zero, np.int8 if scale.signed else np.uint8))
         stored = self._fresh()
+        self.stored[target] = stored, scale
         self.nodes.append(helper.make_node("QuantizeLinear", [source, factor, zero], [stored]))
         self.nodes.append(helper.make_node("DequantizeLinear", [stored, factor, zero], [target]))
 
-    def _weights(self, node: onnx.NodeProto, source: str) -> None:
+    def _weights(
+        self,
+        node: onnx.NodeProto,
+        source: str,
+        *,
+        unit: NDArray[np.float64] | None = None,
+        offset: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Store weights and bias in integers; with `unit` [out] the node computes in steps of it, plus `offset`."""
         weights = self._array(node.input[1]).astype(np.float64)
         axis = _output_axis(node)
         bias = self._array(node.input[2]).astype(np.float64).reshape(-1) if _has_bias(node) else None
+        if unit is not None and offset is not None:
+            weights = weights / unit.reshape(-1, *[1] * (weights.ndim - 1))
+            bias = (0 if bias is None else bias / unit) + offset
         around = tuple(a for a in range(weights.ndim) if a != axis) if self.per_channel else None
         peak = np.atleast_1d(np.abs(weights).max(axis=around))
         factor = np.maximum(peak / 127, 1e-12)
@@ -220,15 +297,19 @@ class _Writer:
         shape = [1] * weights.ndim
         shape[axis] = -1
         grid = factor.reshape(shape) if self.per_channel else factor[0]
-        stored = np.clip(np.rint(weights / grid), -127, 127)
+        curvature = self.curvatures.get(node.output[0])
+        if curvature is None:
+            stored = np.clip(np.rint(weights / grid), -127, 127)
+        else:
+            stored = round_weights(weights, grid, curvature)
         shift = self._shift(node, source, stored * grid - weights)
         if shift is not None and node.op_type != "MatMul":
             bias = -shift if bias is None else bias - shift
         node.input[1] = self._dequantized(stored.astype(np.int8), factor, axis)
         if bias is not None:
-            unit = factor * activation
-            steps = np.clip(np.rint(bias / unit), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-            name = self._dequantized(steps, unit, 0)
+            grain = factor * activation
+            steps = np.clip(np.rint(bias / grain), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
+            name = self._dequantized(steps, grain, 0)
             del node.input[2:]
             node.input.append(name)
 

@@ -26,6 +26,7 @@ from export.observe import Method, Observed, observe
 from export.progress import Progress, silent
 from export.qdq import insert_qdq, watched
 from export.regions import Region, constants_of, data_inputs, find_region
+from export.rounding import Curvature, curvatures
 
 __all__ = ["Calibrated", "Quantized", "Scheme", "Verdict", "calibrate", "gate", "quantize"]
 
@@ -59,6 +60,7 @@ class Calibrated:
     per_channel: bool
     bias_correction: bool
     equalized: int
+    curvatures: dict[str, Curvature]
     skipped: dict[Path, str]
 
     def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
@@ -70,7 +72,14 @@ class Calibrated:
         region = find_region(self.model.graph, keep_float=keep_float)
         means = self.observed.means if self.bias_correction else None
         result = insert_qdq(
-            self.model, region, self.observed.ranges, signed=self.signed, per_channel=self.per_channel, means=means
+            self.model,
+            region,
+            self.observed.ranges,
+            signed=self.signed,
+            per_channel=self.per_channel,
+            means=means,
+            channels=self.observed.channels,
+            curvatures=self.curvatures,
         )
         _check(self.model, result, region)
         return Quantized(result, self._report(region, result), self.bundle)
@@ -93,6 +102,7 @@ class Calibrated:
             "per_channel": self.per_channel,
             "bias_correction": self.bias_correction,
             "equalized": self.equalized,
+            "rounding": "compensated" if self.curvatures else "nearest",
             "images": self.observed.images,
             "images_skipped": {path.name: why for path, why in self.skipped.items()},
             "quantized": dict(sorted(in_8_bits.items())),
@@ -113,6 +123,7 @@ def calibrate(
     per_channel: bool = True,
     bias_correction: bool = True,
     equalization: bool = True,
+    compensation: bool = True,
     progress: Progress = silent,
 ) -> Calibrated:
     """Run the float bundle over `images` and keep what quantizing it needs.
@@ -133,10 +144,16 @@ def calibrate(
     means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
     reader = Reader(bundle, images, progress=progress)
     model, equalized = equalize(model, reader.each) if equalization else (model, 0)
-    observed = observe(model, watched(model.graph, region), reader.each, method=method, means=means)
+    ends = [model.graph.node[i].output[0] for i in region.ends]
+    observed = observe(
+        model, watched(model.graph, region), reader.each, method=method, means=means, channels=sorted(ends)
+    )
+    related = curvatures(model, region, reader.each, observed.images) if compensation else {}
     reader.warn_of_skipped()
     signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
-    return Calibrated(bundle, model, observed, method, signed, per_channel, bias_correction, equalized, reader.skipped)
+    return Calibrated(
+        bundle, model, observed, method, signed, per_channel, bias_correction, equalized, related, reader.skipped
+    )
 
 
 def quantize(
@@ -149,6 +166,7 @@ def quantize(
     per_channel: bool = True,
     bias_correction: bool = True,
     equalization: bool = True,
+    compensation: bool = True,
     keep_float: Collection[str] = (),
     progress: Progress = silent,
 ) -> Quantized:
@@ -167,6 +185,7 @@ def quantize(
         per_channel=per_channel,
         bias_correction=bias_correction,
         equalization=equalization,
+        compensation=compensation,
         progress=progress,
     )
     return calibrated.quantize(keep_float)

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from edge.bundle import Bundle
 from export.calibrate import Reader, spread
 from export.datasets import Dataset
 from export.gate import Accuracy, Judge, Verdict, holds
-from export.observe import METHODS, Method
+from export.observe import METHODS, Method, activations
 from export.progress import Progress, silent
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
 from export.regions import find_region
@@ -181,16 +180,5 @@ def _ends(graph: onnx.GraphProto) -> list[str]:
 def _run(
     model: onnx.ModelProto, names: Sequence[str], tensors: Sequence[NDArray[np.uint8]]
 ) -> list[NDArray[np.float32]]:
-    import onnxruntime as ort
-
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    for name in names:
-        probe.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    session = ort.InferenceSession(probe.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    source = session.get_inputs()[0].name
-    runs = [session.run(None, {source: tensor}) for tensor in tensors]
-    return [np.concatenate([np.asarray(values[k]).reshape(-1) for values in runs]) for k in range(len(names))]
+    runs = list(activations(model, names, tensors))
+    return [np.concatenate([values[k].reshape(-1) for values in runs]) for k in range(len(names))]
