@@ -98,13 +98,15 @@ class MemoryOutbox:
                 self._bytes -= entry.message.size
 
     def give_back(self, entries: Iterable[Entry]) -> None:
-        """Puts messages back at the front, in their old order."""
+        """Puts messages back into their old places, in whatever order they come."""
         with self._lock:
-            for entry in sorted(entries, key=lambda e: e.order, reverse=True):
+            touched = set()
+            for entry in entries:
                 if self._under_way.pop(entry.order, None) is not None:
-                    queue = self._waiting[entry.message.importance]
-                    queue[entry.order] = entry
-                    queue.move_to_end(entry.order, last=False)
+                    self._waiting[entry.message.importance][entry.order] = entry
+                    touched.add(entry.message.importance)
+            for importance in touched:
+                self._waiting[importance] = OrderedDict(sorted(self._waiting[importance].items()))
             self._shrink()
 
     def connected(self) -> None:
