@@ -127,7 +127,10 @@ def verify(args: argparse.Namespace) -> Outcome:
     bundle = read_bundle(args.bundle)
     files = source_files(bundle) if bundle.manifest.precision == "fp32" else None
     if files is None:
-        return _verify_golden(bundle)
+        why = "its MXNet source is not at hand" if bundle.manifest.precision == "fp32" else "it is quantized"
+        return _verify_golden(bundle, why)
+    if not _mxnet_is_installed():
+        return _verify_golden(bundle, "MXNet is not installed here")
     import onnx
 
     from edge.stages import prepare_for
@@ -206,7 +209,16 @@ def _pictures(spec: Path | None, bundle: Bundle, *, most: int = 12) -> Sequence[
     return [read(path) for path in images(spec, limit=most)]
 
 
-def _verify_golden(bundle: Bundle) -> Outcome:
+def _mxnet_is_installed() -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("mxnet") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _verify_golden(bundle: Bundle, why: str) -> Outcome:
     from edge.golden import check
     from edge.stages import Stage
 
@@ -217,7 +229,6 @@ def _verify_golden(bundle: Bundle) -> Outcome:
         box = {"name": "boxes", "max_abs": report.worst_box_px, "max_rel": None, "tolerance": tolerance["box_px"]}
         outputs.append(box)
     document = {"ok": report.ok, "against": "golden", "outputs": outputs, "first_divergence": None}
-    why = "its MXNet source is not at hand" if bundle.manifest.precision == "fp32" else "it is quantized"
     head = f"{bundle.path}: {'reproduces' if report.ok else 'DOES NOT REPRODUCE'} its golden sample ({why})"
     return Outcome(document, "\n".join([head, *(f"  {p}" for p in report.problems)]), ok=report.ok)
 
