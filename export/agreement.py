@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.results import Classification, Detections, Result, Segmentation
 from export.errors import ExportError
 
-__all__ = ["Agreement", "agree", "box_iou", "matched"]
+__all__ = ["Agreement", "agree", "box_iou", "distance", "matched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,32 @@ def agree(reference: Sequence[Result], other: Sequence[Result], *, iou: float = 
             return compare(reference, other, iou)
     kinds = sorted({type(r).__name__ for r in (*reference, *other)})
     raise ExportError(f"results of {' and '.join(kinds)} cannot be compared")
+
+
+def distance(reference: Result, other: Result) -> float:
+    """How far two results for one picture are apart, without thresholds: 0 when equal, growing with each difference.
+
+    Detections: for each of the reference's, what its best counterpart of the same class lacks in overlap, and how its
+    score differs, on average. Classification: the logarithms of the best classes' scores. Segmentation: the share of pixels.
+    """
+    if isinstance(reference, Detections) and isinstance(other, Detections):
+        if not len(reference.scores) or not len(other.scores):
+            return float(len(reference.scores) > 0)
+        same = reference.labels[:, None] == other.labels[None]
+        overlap = np.where(same, box_iou(reference.boxes, other.boxes), 0.0)
+        best = overlap.argmax(axis=1)
+        scores = np.abs(reference.scores - other.scores[best])
+        return float(np.mean(1 - overlap.max(axis=1) + scores))
+    if isinstance(reference, Classification) and isinstance(other, Classification):
+        a, b = (
+            dict(zip(r.labels.tolist(), np.log(np.maximum(r.scores, 1e-30)).tolist(), strict=True))
+            for r in (reference, other)
+        )
+        # A class that one of them does not give is below the least that it gives.
+        return float(np.mean([abs(a.get(k, min(a.values())) - b.get(k, min(b.values()))) for k in a.keys() | b.keys()]))
+    if isinstance(reference, Segmentation) and isinstance(other, Segmentation):
+        return float(np.mean(reference.mask != other.mask))
+    raise ExportError(f"results of {type(reference).__name__} and {type(other).__name__} cannot be compared")
 
 
 def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

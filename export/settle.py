@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
 
 from edge.bundle import Bundle
-from export.calibrate import Reader, spread
+from edge.results import Detections, Result
+from edge.stages import Stage
+from export.agreement import distance
+from export.calibrate import read, spread
 from export.datasets import Dataset
 from export.gate import Accuracy, Judge, Verdict, holds
-from export.observe import METHODS, Method, activations
+from export.observe import METHODS, Method
 from export.progress import Progress, silent
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
-from export.regions import find_region
 
 __all__ = ["Settled", "settle"]
 
@@ -112,25 +112,29 @@ def sensitivities(
 ) -> list[tuple[str, float]]:
     """Each layer with the harm it does when it alone runs in 8 bits, worst first.
 
-    Harm is the squared error at the last layers' outputs, over their own squares, on a few pictures.
+    Harm is how far the results are from the float model's (`export.agreement.distance`), on those few of `images`
+    where the float model finds most.
     """
     bundle = calibrated.bundle
+    # Below the bundle's, so that a score that moves across it counts for what it moves.
+    threshold = bundle.manifest.thresholds.score / 2 if bundle.manifest.task == "detection" else 0.0
+    stage = Stage(bundle, threshold=threshold)
+    said = [(path, stage(read(path))[0]) for path in spread(images, _PROBES * 4)]
+    said.sort(key=lambda item: -_finds(item[1]))
+    probes = [(read(path), result) for path, result in said[:_PROBES]]
     names = calibrated.cores
-    ends = _ends(calibrated.model.graph)
-    tensors = [*Reader(bundle, spread(images, _PROBES)).each("reading")]
-    reference = _run(calibrated.model, ends, tensors)
     found = []
     for n, name in enumerate(names):
         progress("measuring each layer", n, len(names))
         alone = calibrated.quantize([other for other in names if other != name])
-        values = _run(alone.model, ends, tensors)
-        errors = [
-            float(np.square(v - r, dtype=np.float64).sum() / max(np.square(r, dtype=np.float64).sum(), 1e-12))
-            for v, r in zip(values, reference, strict=True)
-        ]
-        found.append((name, float(np.mean(errors))))
+        other = Stage(alone.bundle, threshold=threshold)
+        found.append((name, float(np.mean([distance(result, other(image)[0]) for image, result in probes]))))
     progress("measuring each layer", len(names), len(names))
     return sorted(found, key=lambda item: -item[1])
+
+
+def _finds(result: Result) -> int:
+    return len(result.scores) if isinstance(result, Detections) else 0
 
 
 def _search(
@@ -168,17 +172,3 @@ def _split(images: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         return list(images), list(images)
     held_out = list(images[::_HELD_OUT])
     return [p for n, p in enumerate(images) if n % _HELD_OUT], held_out
-
-
-def _ends(graph: onnx.GraphProto) -> list[str]:
-    """The results of the last layers with weights, after their activation: what the float tail works on."""
-    region = find_region(graph)
-    read = {name for i in region.nodes for name in graph.node[i].input}
-    return [name for i in sorted(region.nodes) for name in graph.node[i].output if name not in read]
-
-
-def _run(
-    model: onnx.ModelProto, names: Sequence[str], tensors: Sequence[NDArray[np.uint8]]
-) -> list[NDArray[np.float32]]:
-    runs = list(activations(model, names, tensors))
-    return [np.concatenate([values[k].reshape(-1) for values in runs]) for k in range(len(names))]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.results import Classification, Detections, Segmentation
-from export.agreement import agree, box_iou, matched
+from export.agreement import agree, box_iou, distance, matched
 from export.errors import ExportError
 
 
@@ -101,3 +101,28 @@ def test_agree_when_results_cannot_be_compared_is_an_error() -> None:
         agree([], [])
     with pytest.raises(ValueError, match="got 1 and 2"):
         agree([_boxes()], [_boxes(), _boxes()])
+
+
+@given(detections(), detections())
+def test_distance_is_zero_of_equals_and_never_less(a: Detections, b: Detections) -> None:
+    assert distance(a, a) == pytest.approx(0, abs=1e-12)
+    assert distance(a, b) >= 0
+
+
+def test_distance_grows_with_overlap_lost_and_scores_moved() -> None:
+    one = _boxes((0, 0, 10, 10))
+    assert distance(one, _boxes((0, 0, 10, 20))) == pytest.approx(0.5)
+    assert distance(one, Detections(one.boxes, one.scores - 0.25, one.labels)) == pytest.approx(0.25)
+    assert distance(one, _boxes()) == 1
+    assert distance(_boxes(), one) == 0
+
+
+def test_distance_of_classifications_and_segmentations() -> None:
+    a = Classification(np.array([1, 2]), np.array([0.5, 0.25], np.float32))
+    b = Classification(np.array([2, 1]), np.array([0.5, 0.25], np.float32))
+    assert distance(a, a) == 0
+    assert distance(a, b) == pytest.approx(np.log(2))
+    masks = [Segmentation(np.array([[v, 0]], np.uint8)) for v in (0, 1)]
+    assert distance(*masks) == 0.5
+    with pytest.raises(ExportError, match="cannot be compared"):
+        distance(a, masks[0])
