@@ -12,7 +12,7 @@ import numpy as np
 
 from export.build import Builder, Value
 from export.errors import ExportError
-from export.graph import Array, Graph, Ref
+from export.graph import Array, Graph, Node, Ref
 from export.run_onnx import run_model
 from export.tolerances import LAYER_DEFAULT, LAYERS
 from export.translate import DEFAULT_OPSET, convert_node, label_inputs, needed_opset
@@ -63,8 +63,12 @@ def first_divergence(graph: Graph, inputs: Mapping[str, Array], reference: Mappi
                 builder.output(value, outputs[ref])
     found = run_model(builder.program.to_model(), feeds, optimize=False) if outputs else {}
     for ref in sorted({**outputs, **constants}):
-        actual = constants[ref] if ref in constants else found[outputs[ref]]
-        divergence = _compare(graph, ref, np.asarray(actual), reference[ref])
+        actual = np.asarray(constants[ref] if ref in constants else found[outputs[ref]])
+        expected = reference[ref]
+        if _gives_positions(graph, ref):
+            ranked = graph.node(ref).inputs[0]
+            actual, expected = (_ranked(graph.node(ref), reference[ranked], index) for index in (actual, expected))
+        divergence = _compare(graph, ref, actual, expected)
         if divergence is not None:
             return divergence
     return None
@@ -94,6 +98,18 @@ def _operand(
     feeds[value.name] = array
     given[ref] = value
     return value
+
+
+def _gives_positions(graph: Graph, ref: Ref) -> bool:
+    node = graph.node(ref)
+    kind = node.values.get("ret_typ", "indices")
+    return node.op == "argsort" or (node.op == "topk" and (kind == "indices" or (kind == "both" and ref.output == 1)))
+
+
+def _ranked(node: Node, values: Array, index: Array) -> Array:
+    """What stands at the positions: among equals any order is right, and MXNet's own is not stable."""
+    axis = int(node.values.get("axis", "-1"))
+    return np.take_along_axis(values, index.astype(np.int64), axis)
 
 
 def _compare(graph: Graph, ref: Ref, actual: Array, expected: Array) -> Divergence | None:

@@ -14,11 +14,14 @@ from export.graph import Array, Graph, Node, Ref
 from export.ops import convert
 from export.passes import optimize
 
-__all__ = ["LABEL_SLOTS", "Translation", "input_variable", "translate", "walk"]
+__all__ = ["LABEL_SLOTS", "Translation", "batch_of", "input_variable", "translate", "walk"]
 
 DEFAULT_OPSET = 17
 # Operators that can be written only in a newer opset than the default.
 _NEWER_OPSET = {"_contrib_DeformableConvolution": 19, "_contrib_ModulatedDeformableConvolution": 19}
+
+# Their regions are numbered within one picture.
+_SINGLE = {"_contrib_ROIAlign", "ROIPooling"}
 
 # Inputs that hold the truth during training; inference never reads them.
 LABEL_SLOTS = {
@@ -64,7 +67,7 @@ def translate(
         SourceError: a weight is missing.
     """
     name = input_variable(graph, input_name)
-    every = {name: image_shapes(graph, name, input_hw, batch)}
+    every = {name: image_shapes(graph, name, input_hw, batch_of(graph, batch))}
     every |= {key: (shape, shape) for key, shape in (shapes or {}).items()}
     builder = Builder(opset=needed_opset(graph, opset))
     inputs = {key: builder.input(key, np.float32, pair) for key, pair in every.items()}
@@ -161,6 +164,18 @@ def image_shapes(graph: Graph, name: str, input_hw: tuple[int, int], batch: int 
                 channels = weight.shape[1] * node.attrs().integer("num_group", 1)
     sizes = (batch, batch) if batch else (1, 2)
     return (sizes[0], channels, height, width), (sizes[1], channels, height, width)
+
+
+def batch_of(graph: Graph, wanted: int | None) -> int | None:
+    """The batch that a graph can have: GluonCV writes its R-CNNs for one picture.
+
+    Raises:
+        ExportError: another one is wanted.
+    """
+    single = any(graph.nodes[index].op in _SINGLE for index in graph.reachable())
+    if single and wanted not in {None, 1}:
+        raise ExportError(f"{graph.origin}: takes one picture at a time, not {wanted}: its regions carry no batch")
+    return 1 if single else wanted
 
 
 def needed_opset(graph: Graph, wanted: int) -> int:

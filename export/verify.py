@@ -20,7 +20,7 @@ from export.match import Detections, match
 from export.run_onnx import run_model
 from export.source import load
 from export.tolerances import OUTPUTS
-from export.translate import input_variable
+from export.translate import batch_of, input_variable
 from export.zoo.run import reference, reference_layers
 
 __all__ = ["OutputDifference", "Verification", "normalized", "verify"]
@@ -98,8 +98,15 @@ def verify(
     else:
         normalization = Normalization.affine(1.0 if scale is None else scale, offset)
     pictures = normalized(images, normalization)
-    expected = split_rows(graph, reference(symbol, params, pictures), (images.shape[1], images.shape[2]))
-    outputs, unmatched = _COMPARE[task](graph, run_model(model, {"image": images}), expected)
+    # One by one where the model takes one at a time.
+    step = batch_of(graph, None) or len(images)
+    parts = [slice(at, at + step) for at in range(0, len(images), step)]
+    references = [reference(symbol, params, pictures[part]) for part in parts]
+    expected = [np.concatenate(arrays) for arrays in zip(*references, strict=True)]
+    expected = split_rows(graph, expected, (images.shape[1], images.shape[2]))
+    results = [run_model(model, {"image": images[part]}) for part in parts]
+    actual = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+    outputs, unmatched = _COMPARE[task](graph, actual, expected)
     divergence = None
     if layers:
         first = pictures[:1]
@@ -138,12 +145,14 @@ def _classification(
 
 def _detection(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
     del graph
-    ids, scores, boxes = expected[:3]
+    # CenterNet gives ids and scores without the last dimension of one.
+    ids, scores = (array.reshape(*array.shape[:2], 1) for array in expected[:2])
+    boxes = expected[2]
     rows = actual["scores"].shape[1]
     matches = []
     for index, count in enumerate(actual["count"]):
         ours = Detections(*(actual[name][index, : int(count)] for name in ("boxes", "scores", "labels")))
-        valid = np.flatnonzero(ids[index, :, 0] >= 0)
+        valid = np.flatnonzero((ids[index, :, 0] >= 0) & (scores[index, :, 0] > 0))
         best = valid[np.argsort(-scores[index, valid, 0], kind="stable")][:rows]
         theirs = Detections(boxes[index, best], scores[index, best, 0], ids[index, best, 0])
         matches.append(match(ours, theirs, rows=rows))
@@ -157,4 +166,28 @@ def _detection(graph: Graph, actual: dict[str, Array], expected: list[Array]) ->
     return differences, sum(item.unmatched for item in matches)
 
 
-_COMPARE = {"classification": _classification, "detection": _detection}
+def _segmentation(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
+    del graph
+    scores = expected[0].astype(np.float64)
+    height, width = scores.shape[2:]
+    mask = actual["mask"]
+    rows, columns = (np.arange(n) * m // n for n, m in zip(mask.shape[1:], (height, width), strict=True))
+    scores = scores[:, :, rows][:, :, :, columns]
+    # How much worse the class taken is than the best one: at a border between classes rounding decides.
+    taken = np.take_along_axis(scores, mask[:, None].astype(np.int64), 1)[:, 0]
+    worst = float((scores.max(axis=1) - taken).max(initial=0))
+    limit = OUTPUTS["mask"].allowed(float(np.abs(scores).max(initial=0)))
+    return [OutputDifference("mask", worst, worst / max(float(np.abs(scores).max(initial=0)), 1e-12), limit)], 0
+
+
+def _pose(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
+    del graph
+    heat = expected[0].astype(np.float64)
+    found = actual["keypoints"]
+    peaks = heat.reshape(*heat.shape[:2], -1).max(axis=2)
+    score = float(np.abs(found[:, :, 2] - peaks).max(initial=0))
+    limit = OUTPUTS["keypoints"].allowed(float(np.abs(heat).max(initial=0)))
+    return [OutputDifference("keypoints", score, score / max(float(np.abs(peaks).max(initial=0)), 1e-12), limit)], 0
+
+
+_COMPARE = {"classification": _classification, "detection": _detection, "pose": _pose, "segmentation": _segmentation}

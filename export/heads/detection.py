@@ -7,6 +7,7 @@ import numpy as np
 from export.build import Builder, Value
 from export.errors import ExportError
 from export.graph import Graph
+from export.heads.center_net import emit_center_net, find_center_net
 from export.heads.multibox import emit_multibox, find_multibox
 from export.heads.select import emit_detections
 from export.heads.ssd import emit_ssd, find_ssd
@@ -29,6 +30,8 @@ def emit_detection(b: Builder, graph: Graph, image: dict[str, Value], labels: in
         emit_ssd(b, graph, ssd, image, labels)
     elif (yolo := find_yolo(graph)) is not None:
         emit_yolo(b, graph, yolo, image, labels)
+    elif (center_net := find_center_net(graph)) is not None:
+        emit_center_net(b, graph, center_net, image, labels)
     elif (multibox := find_multibox(graph)) is not None:
         emit_multibox(b, graph, multibox, image, labels)
     else:

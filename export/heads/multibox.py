@@ -14,7 +14,7 @@ from export.errors import ExportError
 from export.graph import Array, Graph
 from export.heads.find import the_only
 from export.heads.select import emit_detections
-from export.ops.common import cast, gather_rows, reshape, slice_
+from export.ops.common import cast, gather_rows, reduce_, reshape, slice_
 from export.ops.detection import anchor_parts, decode
 from export.ops.suppress import survivors
 from export.translate import walk
@@ -63,7 +63,7 @@ def emit_multibox(b: Builder, graph: Graph, node: int, image: dict[str, Value], 
         raise attrs.unsupported("background_id", "only 0")
     with b.scope("select"):
         foreground = slice_(b, probabilities, 1, 1, None)
-        best = b.op("ReduceMax", foreground, axes=[1], keepdims=0)
+        best = reduce_(b, "ReduceMax", foreground, [1])
         count = anchors.shape[1] if limit <= 0 else min(limit, anchors.shape[1])
         scores, chosen = b.ops("TopK", best, np.asarray([count], np.int64), count=2, axis=1, largest=1, sorted=1)
         ids = b.op("GatherElements", b.op("ArgMax", foreground, axis=1, keepdims=0), chosen, axis=1)

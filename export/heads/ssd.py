@@ -11,7 +11,7 @@ from export.errors import ExportError
 from export.graph import Graph, Ref
 from export.heads.find import ancestors, suppression_of, the_only
 from export.heads.pairs import Suppression, detect_pairs
-from export.ops.common import gather_rows, slice_
+from export.ops.common import gather_rows, reduce_, slice_
 from export.ops.detection import anchor_parts, decode
 from export.translate import walk
 
@@ -87,7 +87,7 @@ def emit_ssd(b: Builder, graph: Graph, head: SsdHead, image: dict[str, Value], l
 
     with b.scope("select"):
         scores = slice_(b, probabilities, 2, 1, None)
-        best = b.op("ReduceMax", scores, axes=[2], keepdims=0)
+        best = reduce_(b, "ReduceMax", scores, [2])
 
     def details(chosen: Value) -> tuple[Value, Value]:
         picked = gather_rows(b, values[offsets], chosen)

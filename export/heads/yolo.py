@@ -20,7 +20,7 @@ from export.graph import Array, Graph, Ref
 from export.heads.find import suppression_of, the_only
 from export.heads.pairs import Suppression, detect_pairs
 from export.heads.pattern import any_, matches, op
-from export.ops.common import reshape, slice_, transpose
+from export.ops.common import reduce_, reshape, slice_, transpose
 from export.translate import walk
 
 __all__ = ["YoloHead", "emit_yolo", "find_yolo"]
@@ -128,7 +128,7 @@ def _best(b: Builder, raw: Value, count: int, width: int) -> Value:
     one, two = raw.shapes
     cells = one[2] * one[3]
     grid = reshape(b, raw, ((one[0], count, width, cells), (two[0], count, width, cells)))
-    top = b.op("ReduceMax", slice_(b, grid, 2, _FIXED, None), axes=[2], keepdims=0)
+    top = reduce_(b, "ReduceMax", slice_(b, grid, 2, _FIXED, None), [2])
     present = b.op("Squeeze", slice_(b, grid, 2, 4, _FIXED), np.asarray([2], np.int64))
     score = b.op("Mul", b.op("Sigmoid", top), b.op("Sigmoid", present))
     return reshape(b, transpose(b, score, (0, 2, 1)), ((one[0], cells * count), (two[0], cells * count)))

@@ -17,6 +17,7 @@ __all__ = [
     "full",
     "gather_rows",
     "known",
+    "reduce_",
     "repeat_to",
     "reshape",
     "scalar",
@@ -92,6 +93,13 @@ def slice_(b: Builder, x: Value, axis: int, begin: int, end: int | None, step: i
     last = end if end is not None else (np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min)
     bounds = (np.asarray([number], np.int64) for number in (begin, last, axis, step))
     return b.op("Slice", x, *bounds)
+
+
+def reduce_(b: Builder, kind: str, x: Value, axes: Sequence[int], *, keep: bool = False) -> Value:
+    """A reduction along axes, which opset 18 moved from an attribute to an input (13 for `ReduceSum`)."""
+    if kind == "ReduceSum" or b.program.opset >= 18:
+        return b.op(kind, x, np.asarray(axes, np.int64), keepdims=int(keep))
+    return b.op(kind, x, axes=list(axes), keepdims=int(keep))
 
 
 def axis_of(axis: int, rank: int) -> int:

@@ -23,15 +23,15 @@ def _dtype(attrs: Attrs) -> str:
 
 @converts("zeros_like")
 def zeros_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Zeros in the shape and type of the input."""
-    del attrs
+    """Zeros in the shape and type of the input; MXNet lets a `dtype` stand here and ignores it."""
+    attrs.ignore("dtype")
     return full(b, inputs[0].shapes, 0, inputs[0].dtype)
 
 
 @converts("ones_like")
 def ones_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Ones in the shape and type of the input."""
-    del attrs
+    """Ones in the shape and type of the input; MXNet lets a `dtype` stand here and ignores it."""
+    attrs.ignore("dtype")
     return full(b, inputs[0].shapes, 1, inputs[0].dtype)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import cast, full, gather_rows, reshape, slice_, unsqueeze
+from export.ops.common import cast, full, gather_rows, reduce_, reshape, slice_, unsqueeze
 from export.ops.registry import converts
 from export.ops.suppress import survivors
 
@@ -73,7 +73,8 @@ def box_nms(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         attrs.integer("id_index", -1),
     )
     background = attrs.integer("background_id", -1)
-    per_class = id_index >= 0 and not attrs.boolean("force_suppress", default=False)
+    force = attrs.boolean("force_suppress", default=False)
+    per_class = id_index >= 0 and not force
     limit = attrs.integer("topk", -1)
     if limit == 0:
         return data
@@ -152,7 +153,7 @@ def multibox_detection(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Val
         raise attrs.unsupported("background_id", "only 0")
     force = attrs.boolean("force_suppress", default=False)
     foreground = slice_(b, classes, 1, 1, None)
-    scores = b.op("ReduceMax", foreground, axes=[1], keepdims=0)
+    scores = reduce_(b, "ReduceMax", foreground, [1])
     ids = cast(b, b.op("ArgMax", foreground, axis=1, keepdims=0), np.float32)
     boxes = reshape(b, deltas, tuple((shape[0], shape[1] // 4, 4) for shape in deltas.shapes))  # type: ignore[arg-type]
     corners = decode(b, boxes, *anchor_parts(b, anchors, "corner"), variances, -1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import axis_of, reshape
+from export.ops.common import axis_of, reduce_, reshape
 from export.ops.registry import converts
 
 __all__: list[str] = []
@@ -21,7 +21,7 @@ def l2_normalization(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value
     mode = attrs.choice("mode", {"instance", "channel", "spatial"}, "instance")
     eps = attrs.number("eps", 1e-10)
     axes = {"instance": range(1, x.rank), "channel": range(1, 2), "spatial": range(2, x.rank)}[mode]
-    total = b.op("ReduceSumSquare", x, axes=list(axes), keepdims=1)
+    total = reduce_(b, "ReduceSumSquare", x, list(axes), keep=True)
     return b.op("Div", x, b.op("Sqrt", b.op("Add", total, np.float32(eps))))
 
 
@@ -53,8 +53,8 @@ def layer_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     eps = attrs.number("eps", 1e-5)
     if axis == x.rank - 1:
         return b.op("LayerNormalization", x, gamma, beta, axis=-1, epsilon=eps)
-    centred = b.op("Sub", x, b.op("ReduceMean", x, axes=[axis], keepdims=1))
-    variance = b.op("ReduceMean", b.op("Mul", centred, centred), axes=[axis], keepdims=1)
+    centred = b.op("Sub", x, reduce_(b, "ReduceMean", x, [axis], keep=True))
+    variance = reduce_(b, "ReduceMean", b.op("Mul", centred, centred), [axis], keep=True)
     scaled = b.op("Div", centred, b.op("Sqrt", b.op("Add", variance, np.float32(eps))))
     shape = (x.shape[axis],) + (1,) * (x.rank - 1 - axis)
     return b.op("Add", b.op("Mul", scaled, reshape(b, gamma, (shape, shape))), reshape(b, beta, (shape, shape)))

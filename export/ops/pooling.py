@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import transpose
+from export.ops.common import reduce_, transpose
 from export.ops.registry import converts
 
 __all__: list[str] = []
@@ -31,7 +31,7 @@ def pooling(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     power = attrs.optional_integer("p_value") or 2
     if attrs.boolean("global_pool", default=False):
         if kind == "sum":
-            return b.op("ReduceSum", x, np.arange(2, x.rank, dtype=np.int64), keepdims=1)
+            return reduce_(b, "ReduceSum", x, range(2, x.rank), keep=True)
         return b.op(_GLOBAL[kind], x, p=power if kind == "lp" else None)
     if len(kernel) != dims:
         raise attrs.unsupported("kernel", f"{dims} numbers are needed for the shape {x.shape}")

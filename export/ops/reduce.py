@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import axis_of, cast, reshape, transpose, unsqueeze
+from export.ops.common import axis_of, cast, reduce_, reshape, transpose, unsqueeze
 from export.ops.registry import Converter, converts
 
 __all__: list[str] = []
@@ -26,17 +26,11 @@ def _reduction(kind: str) -> Converter:
     def function(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         x = inputs[0]
         axes = _axes(x, attrs)
-        keep = int(attrs.boolean("keepdims", default=False))
+        keep = attrs.boolean("keepdims", default=False)
         if len(axes) == x.rank and not keep:
             # MXNet has no scalars: what is left of nothing is one element.
-            return reshape(b, reduced(b, x, axes, 1), ((1,), (1,)))
-        return reduced(b, x, axes, keep)
-
-    def reduced(b: Builder, x: Value, axes: list[int], keep: int) -> Value:
-        if kind == "ReduceSum":
-            # The one reduction whose axes became an input before opset 18.
-            return b.op(kind, x, np.asarray(axes, np.int64), keepdims=keep)
-        return b.op(kind, x, axes=axes, keepdims=keep)
+            return reshape(b, reduce_(b, kind, x, axes, keep=True), ((1,), (1,)))
+        return reduce_(b, kind, x, axes, keep=keep)
 
     return function
 
@@ -57,7 +51,7 @@ def norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     x = inputs[0]
     kind = {"1": "ReduceL1", "2": "ReduceL2"}[attrs.choice("ord", {"1", "2"}, "2")]
     attrs.require("out_dtype", "None", "None")
-    return b.op(kind, x, axes=_axes(x, attrs), keepdims=int(attrs.boolean("keepdims", default=False)))
+    return reduce_(b, kind, x, _axes(x, attrs), keep=attrs.boolean("keepdims", default=False))
 
 
 @converts("argmax", "argmin")

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Shape, Value
-from export.ops.common import axis_of, cast, repeat_to, reshape, slice_, transpose
+from export.ops.common import axis_of, cast, known, repeat_to, reshape, slice_, transpose
 from export.ops.registry import converts
 from export.ops.reshape_codes import reshaped
 
@@ -141,10 +141,16 @@ def slice_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         wanted = tuple(shape[other] for shape in like.shapes)
         if wanted == tuple(shape[at] for shape in x.shapes):
             continue
-        if wanted[0] != wanted[1]:
-            raise attrs.refuse("the batch cannot be sliced from a constant; export the model without it")
-        x = slice_(b, x, at, 0, wanted[0])
+        x = slice_(b, x, at, 0, wanted[0]) if wanted[0] == wanted[1] else _slice_batch(b, x, at, wanted)
     return x
+
+
+def _slice_batch(b: Builder, x: Value, axis: int, wanted: tuple[int, int]) -> Value:
+    """As many rows as the batch asks for."""
+    start, axes = np.asarray([0], np.int64), np.asarray([axis], np.int64)
+    rows = b.op("Slice", x, start, b.sizes(((wanted[0],), (wanted[1],))), axes)
+    one, two = ((*shape[:axis], n, *shape[axis + 1 :]) for shape, n in zip(x.shapes, wanted, strict=True))
+    return known(rows, (one, two))
 
 
 @converts("reverse", "flip")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from export.build import Builder, Value
-from export.ops.common import cast, unsqueeze
+from export.ops.common import cast, reduce_, unsqueeze
 
 __all__ = ["survivors"]
+
+_SCALAR = np.zeros(0, np.int64)
 
 
 def survivors(
@@ -31,7 +33,7 @@ def survivors(
         overlap: a candidate goes when a better one overlaps it by more (intersection over union).
         valid: candidates at or under this score do not take part.
         centre: how the boxes are written.
-        classes: how many classes there are; when unknown each candidate's class is stood for by its first bearer.
+        classes: how many classes there are, when that is known.
 
     Returns:
         [N, K] bool.
@@ -65,10 +67,9 @@ def _by_class(b: Builder, scores: Value, ids: Value | None, classes: int | None)
     if classes is not None:
         numbers = np.arange(classes, dtype=ids.dtype).reshape(1, classes, 1)
         return b.op("Where", b.op("Equal", unsqueeze(b, ids, 1), numbers), row, lowest)
-    # [N, K, K]: row j speaks for the class of candidate j, if no earlier candidate has that class.
-    count = scores.shape[1]
-    same = b.op("Equal", unsqueeze(b, ids, 1), unsqueeze(b, ids, 2))
-    earlier = b.op("And", same, np.tril(np.ones((count, count), np.bool_), -1)[None])
-    repeated = b.op("ReduceMax", cast(b, earlier, np.float32), axes=[2], keepdims=1)
-    speaks = b.op("And", same, b.op("Equal", repeated, np.float32(0)))
-    return b.op("Where", speaks, row, lowest)
+    # Class numbers are known only when the data are: from the smallest to the largest that occurs.
+    first, last = (b.op("Reshape", b.op(kind, ids, keepdims=0), _SCALAR) for kind in ("ReduceMin", "ReduceMax"))
+    end = b.op("Add", cast(b, last, np.float32), np.float32(1))
+    found = b.op("Range", cast(b, first, np.float32), end, np.float32(1))
+    numbers = b.op("Reshape", found, np.asarray([1, -1, 1], np.int64))
+    return b.op("Where", b.op("Equal", cast(b, unsqueeze(b, ids, 1), np.float32), numbers), row, lowest)

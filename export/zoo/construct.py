@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ import numpy as np
 from export.errors import ExportError
 from export.graph import Array
 from export.source import load
-from export.translate import input_variable
+from export.translate import batch_of, input_variable
 from export.zoo.labels import labels_of
 from export.zoo.pictures import pictures
 from export.zoo.pretrained import weights_file
@@ -23,6 +24,8 @@ from export.zoo.table import ZooNet, find
 __all__ = ["Saved", "build"]
 
 _CALIBRATION_PICTURES: Final = 2
+# What GluonCV's segmentation nets answer in unless told otherwise.
+_CROP: Final = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def build(
     weights = weights_file(name) if pretrained else params
     # Counting names from zero makes the same net come out under the same names each time.
     with quiet(), mxnet().name.NameManager():
-        net = _construct(entry, classes)
+        net = _construct(entry, size, classes)
         _initialize(net, weights)
         out_dir.mkdir(parents=True, exist_ok=True)
         saved = _export(net, entry, size, out_dir)
@@ -77,20 +80,26 @@ def build(
     return Saved(*saved, meta={**asdict(entry), "input_hw": size, "labels": labels, "classes": len(labels)})
 
 
-def _construct(entry: ZooNet, classes: Sequence[str] | None) -> Any:
+def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | None) -> Any:
     cv = gluoncv()
     arguments: dict[str, Any] = {"pretrained": False, "pretrained_base": False}
     if classes is not None or entry.classes is None:
         if classes is None:
             raise ExportError(f"{entry.name} needs the names of your classes: --labels a,b,c")
         arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
+    if entry.task == "segmentation" and size != (_CROP, _CROP):
+        arguments |= {"height": size[0], "width": size[1], "crop_size": max(size)}
+    last: BaseException | None = None
     # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.
     for dropped in ((), ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
         kept = {key: value for key, value in arguments.items() if key not in dropped}
         try:
             return cv.model_zoo.get_model(entry.name, **kept)
-        except TypeError as exc:
+        except (TypeError, Warning) as exc:
+            # Darknet raises a Warning where others raise a TypeError.
             last = exc
+        except (OSError, ValueError, UnboundLocalError) as exc:
+            raise ExportError(f"GluonCV cannot build {entry.name} without published weights: {exc}") from exc
     raise ExportError(f"GluonCV cannot build {entry.name}: {last}") from last
 
 
@@ -108,18 +117,38 @@ def _initialize(net: Any, weights: Path | None) -> None:
 
 def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tuple[Path, Path]:
     mx = mxnet()
-    with quiet():
+    with quiet(), _exportable(net):
         net.hybridize()
         try:
             net(mx.nd.zeros((1, 3, *size)))
         except (ValueError, mx.MXNetError) as exc:
+            cause = next((line for line in str(exc).splitlines() if "Check failed" in line), str(exc))
             raise ExportError(
                 f"{entry.name} does not take pictures of {size[0]}x{size[1]}; its usual size is "
-                f"{entry.input_hw[0]}x{entry.input_hw[1]}"
+                f"{entry.input_hw[0]}x{entry.input_hw[1]} ({cause.rsplit('Check failed: ')[-1][:200]})"
             ) from exc
         prefix = out_dir / entry.name
         net.export(str(prefix), epoch=0)
     return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
+
+
+@contextmanager
+def _exportable(net: Any) -> Iterator[None]:
+    """Without what an R-CNN has for training, as GluonCV's own `export_block` does it.
+
+    With the target generator in the graph regions are masked with -1, rows that MXNet then never writes.
+    """
+    contrib = vars(mxnet().sym.contrib)
+    encode = contrib.pop("box_encode", None)
+    children = getattr(net, "_children", {})
+    generator = children.pop("_target_generator", None)
+    try:
+        yield
+    finally:
+        if encode is not None:
+            contrib["box_encode"] = encode
+        if generator is not None:
+            children["_target_generator"] = generator
 
 
 def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int], seed: int) -> None:
@@ -133,7 +162,8 @@ def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int],
         drawn[name] = array if new is None else new
     graph = replace(graph, params=drawn)
     pixels = pictures(_CALIBRATION_PICTURES, size, seed=seed) / np.float32(255)
-    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)
+    count = batch_of(graph, None) or len(pixels)
+    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)[:count]
     settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}

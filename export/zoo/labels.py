@@ -49,13 +49,11 @@ def _imagenet() -> list[str]:
 def _segmentation(entry: ZooNet) -> list[str]:
     gluoncv()
     with quiet():
-        from gluoncv.data.segbase import SegmentationDataset
-        from gluoncv.model_zoo.segbase import datasets
+        from gluoncv import data
 
-    del SegmentationDataset
-    name = next((key for key in ("voc", "coco", "ade", "citys", "mhpv1") if f"_{key}" in entry.name), "citys")
-    dataset = datasets[{"ade": "ade20k"}.get(name, name)]
-    found = getattr(dataset, "CLASSES", None)
-    if found is not None and len(found) == entry.classes:
+    known = {"voc": "VOC", "coco": "COCO", "ade": "ADE20K", "citys": "City", "mhpv1": "MHPV1"}
+    key = next((key for key in known if f"_{key}" in entry.name), "citys")
+    found = getattr(getattr(data, f"{known[key]}Segmentation"), "CLASSES", ())
+    if len(found) == entry.classes:
         return list(found)
     return [str(number) for number in range(entry.classes or 0)]
