@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from saved_models import params_bytes, symbol_document, symbol_weights, write_model
+from small_model import params_bytes, symbol_document, symbol_weights, write_model
 
 from export import source
 from export.errors import ExportError, SourceError

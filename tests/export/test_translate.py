@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from saved_models import symbol_document, symbol_weights, write_model
+from small_model import symbol_document, symbol_weights, write_model
 
 from export import source
 from export.errors import SourceError

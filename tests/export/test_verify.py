@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from saved_models import write_model
+from small_model import write_model
 
 from export import heads, source, zoo
 from export.errors import ExportError
