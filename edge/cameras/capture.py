@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,19 @@ __all__ = ["Capture", "backend"]
 
 # RTSP over UDP loses packets, which shows as grey smears that read as good frames.
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def _silence() -> None:
+    """OpenCV writes whole URLs, passwords included, to stderr when a camera is away; its errors come back anyway."""
+    logging: Any = getattr(cv2.utils, "logging", None)  # since 4.12; before, one function of cv2 itself
+    if logging is not None:
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    elif hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
+
+
+_silence()
 
 
 def backend(preferred: int) -> int:

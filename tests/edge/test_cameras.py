@@ -1,6 +1,5 @@
 """Cameras: real files, a real HTTP server that sends JPEGs, and what is said when they are away."""
 
-import os
 import socket
 import threading
 import time
@@ -18,9 +17,6 @@ from edge.clock import Clock
 from edge.config import CameraConfig
 from edge.errors import CameraError
 from edge.latest import Gone, Latest
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.setLogLevel(0)
 
 
 def opening(source, **settings):
