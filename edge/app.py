@@ -10,26 +10,23 @@ from collections.abc import Callable
 from types import FrameType
 
 from edge import __version__
-from edge.broker import mqtt_settings
 from edge.bundle import read_bundle
 from edge.cameras import open_camera
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
 from edge.config import Config
+from edge.delivery import Delivery
 from edge.errors import SessionError
 from edge.events import Events
 from edge.health import Health
 from edge.latest import Latest
-from edge.outbox import MemoryOutbox
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline
 from edge.report import Report
 from edge.scene import Scene
-from edge.sequence import Sequence, default_state_dir, new_id
+from edge.sequence import new_id
 from edge.session import SessionOptions
 from edge.stages import Stage
-from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
-from edge.uplink import Uplink
 
 __all__ = ["Agent", "run"]
 
@@ -54,17 +51,17 @@ class Agent:
         bundle = read_bundle(config.model.bundle)
         if bundle.manifest.task not in _TASKS:
             raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
-        transport = _transport(config)
         options = SessionOptions(providers=config.model.providers, threads=config.model.threads)
         stage = Stage(bundle, options, threshold=config.model.threshold)
         manifest = bundle.manifest
         self._provider = stage.session.provider
         self._fell_away = dict(stage.session.fell_away)
-        self._sequence = Sequence(config.state_dir or default_state_dir(), mqtt.node)
+        boot_id = new_id(clock.wall_ns())
+        self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock)
         payloads = Payloads(
             root=mqtt.root,
             node=mqtt.node,
-            boot_id=new_id(clock.wall_ns()),
+            boot_id=boot_id,
             clock=clock,
             model={
                 "name": manifest.name,
@@ -75,26 +72,16 @@ class Agent:
             },
             labels=bundle.labels,
         )
-        self._outbox = MemoryOutbox(max_messages=config.outbox.max_messages, max_bytes=config.outbox.max_bytes)
-        self._uplink = Uplink(
-            transport,
-            self._outbox,
-            status_topic=payloads.topic("status"),
-            clock=clock,
-            min_wait_s=mqtt.reconnect_min_s,
-            max_wait_s=mqtt.reconnect_max_s,
-        )
-        self._outbox.wake = self._uplink.wake
         self._health = health = Health(config.cameras)
-        self._report = Report(payloads, self._outbox, health)
+        self._report = Report(payloads, delivery.outbox, health)
         exclusive = manifest.task == "classification"
         ev = config.events
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         self._events = Events(
             payloads,
-            self._outbox,
+            delivery.outbox,
             {name: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for name in enabled},
-            self._sequence.next,
+            delivery.sequence.next,
             threshold=stage.threshold,
             labels=ev.labels,
             counts=ev.counts,
@@ -119,23 +106,12 @@ class Agent:
             if not camera.enabled:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
         self._events.open()
-        self._uplink.start()
+        self._delivery.start()
         self._pipeline.start()
 
     def publish_health(self) -> None:
         """One `health` message."""
-        uplink, outbox = self._uplink, self._outbox
-        queue_figures = {
-            "connected": uplink.connected,
-            "connects": uplink.connects,
-            "sent": uplink.sent,
-            "refused": uplink.refused,
-            "dead": uplink.dead + self._events.dead,
-            "depth": outbox.depth,
-            "bytes": outbox.size,
-            "dropped": dict(outbox.dropped),
-        }
-        self._report.health(lambda: dict(self._slots.dropped), {"outbox": queue_figures})
+        self._report.health(lambda: dict(self._slots.dropped), {"outbox": self._delivery.figures()})
 
     def stop(self, *, drain_s: float = _DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended."""
@@ -163,10 +139,10 @@ class Agent:
         return []
 
     def _stop_uplink(self, drain_s: float) -> list[str]:
-        return [] if self._uplink.stop(drain_s) else ["uplink"]
+        return [] if self._delivery.stop(drain_s) else ["uplink"]
 
     def _close(self) -> list[str]:
-        self._sequence.close()
+        self._delivery.close()
         return []
 
 
@@ -220,13 +196,3 @@ def _wait(agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s
         except queue.Empty:  # noqa: PERF203 - that is how time passes here
             agent.publish_health()
             due += every_s
-
-
-def _transport(config: Config) -> Transport:
-    if config.transport == "disabled":
-        return DisabledTransport()
-    if config.transport == "stdout":
-        return StdoutTransport()
-    mqtt = config.mqtt
-    will = Will(f"{mqtt.root}/{mqtt.node}/status", b"offline")
-    return MqttTransport(mqtt_settings(mqtt, client_id=mqtt.client_id or f"gluon-edge-{mqtt.node}"), will)

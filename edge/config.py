@@ -3,7 +3,7 @@
 import platform
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "Address",
     "CameraConfig",
     "CameraKind",
     "Config",
@@ -26,7 +27,7 @@ __all__ = [
     "HealthConfig",
     "ModelConfig",
     "MqttConfig",
-    "OutboxConfig",
+    "SpoolConfig",
 ]
 
 CameraKind = Literal["video", "images", "v4l2", "url"]
@@ -146,6 +147,8 @@ class MqttConfig(_Section):
     """`[mqtt]`: the broker, and the names under which this node speaks."""
 
     broker: Line = "mqtt://localhost:1883"
+    fallbacks: Annotated[tuple[Line, ...], Field(max_length=8)] = ()
+    alpn: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | None = None
     node: Name = Field(default_factory=lambda: node_from_host(platform.node()))
     root: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?$")] = "edge"
     client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = None
@@ -166,6 +169,13 @@ class MqttConfig(_Section):
         broker_address(broker)
         return broker
 
+    @field_validator("fallbacks")
+    @classmethod
+    def _are_brokers(cls, brokers: tuple[str, ...]) -> tuple[str, ...]:
+        for broker in brokers:
+            broker_address(broker)
+        return brokers
+
     @model_validator(mode="after")
     def _fits_together(self) -> "MqttConfig":
         if self.password_file and not self.username:
@@ -181,7 +191,7 @@ class MqttConfig(_Section):
     @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
-        return broker_address(self.broker)[2]
+        return any(broker_address(url).tls for url in (self.broker, *self.fallbacks))
 
 
 class EventsConfig(_Section):
@@ -194,11 +204,15 @@ class EventsConfig(_Section):
     frames_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.0
 
 
-class OutboxConfig(_Section):
-    """`[outbox]`: the bounds of what waits for the broker, in memory."""
+class SpoolConfig(_Section):
+    """`[spool]`: the bounds of what waits on the disk for the broker, and how often it is written."""
 
-    max_messages: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
-    max_bytes: Annotated[int, Field(ge=1 << 18, le=1 << 30)] = 16 << 20
+    max_bytes: Annotated[int, Field(ge=1 << 18, le=1 << 38)] = 256 << 20
+    max_age_s: Annotated[float, Field(ge=60, le=10 * 366 * 86_400)] = 7 * 86_400
+    group_s: Annotated[float, Field(ge=0.0, le=5)] = 0.3
+    drain_per_s: Annotated[float, Field(gt=0, le=1e6)] = 500.0
+    ballast_bytes: Annotated[int, Field(ge=0, le=1 << 30)] = 4 << 20
+    keep_acknowledged: bool = False
 
 
 class HealthConfig(_Section):
@@ -215,7 +229,7 @@ class Config(_Section):
     transport: Literal["mqtt", "stdout", "disabled"] = "mqtt"
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     events: EventsConfig = EventsConfig()
-    outbox: OutboxConfig = OutboxConfig()
+    spool: SpoolConfig = SpoolConfig()
     health: HealthConfig = HealthConfig()
     state_dir: LocalPath | None = None
 
@@ -228,13 +242,25 @@ class Config(_Section):
         return cameras
 
 
-def broker_address(url: str) -> tuple[str, int, bool]:
-    """Host, port and whether TLS is wanted, of `mqtt://host[:port]` or `mqtts://host[:port]`.
+class Address(NamedTuple):
+    """Where a broker listens; `path` is that of its WebSocket, None for plain TCP."""
+
+    host: str
+    port: int
+    tls: bool
+    path: str | None = None
+
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
+
+def broker_address(url: str) -> Address:
+    """Where `mqtt://host[:port]`, `mqtts://host[:port]`, `ws://host[:port][/path]` or `wss://...` is.
 
     Raises:
         ValueError: saying how a broker's URL looks.
     """
-    shape = "a broker looks like mqtt://host:1883 or mqtts://host:8883"
+    shape = "a broker looks like mqtt://host:1883, mqtts://host:8883 or wss://host:443/mqtt"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -242,10 +268,11 @@ def broker_address(url: str) -> tuple[str, int, bool]:
         raise ValueError(shape) from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("credentials do not belong in the URL; use username and password_file")
-    if parts.scheme not in {"mqtt", "mqtts"} or not host or parts.path not in {"", "/"} or parts.query or port == 0:
+    web = parts.scheme in {"ws", "wss"}
+    if parts.scheme not in _PORTS or not host or (not web and parts.path not in {"", "/"}) or parts.query or port == 0:
         raise ValueError(shape)
-    tls = parts.scheme == "mqtts"
-    return host, port or (8883 if tls else 1883), tls
+    path = (parts.path if parts.path not in {"", "/"} else "/mqtt") if web else None
+    return Address(host, port or _PORTS[parts.scheme], parts.scheme in {"mqtts", "wss"}, path)
 
 
 def node_from_host(host: str) -> str:

@@ -109,8 +109,9 @@ class Events:
             self.gone(camera)
 
     def _tell(self, change: Change, frame: Frame, timing: Timing) -> None:
-        payload = self._payloads.event(change, frame, timing, self._next_seq())
-        self._put((frame.camera, "event"), payload, Importance.A, qos=1)
+        seq = self._next_seq()
+        payload = self._payloads.event(change, frame, timing, seq)
+        self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
 
     def _tell_counts(self, camera: str, counts: Mapping[int, int]) -> None:
         if not self._count_topics:
@@ -126,12 +127,23 @@ class Events:
                 body = str(count).encode()
                 self._outbox.put(Message(topic, body, Importance.B, qos=1, retain=True, stamped=False, last_value=True))
 
-    def _put(self, levels: tuple[str, ...], payload: Mapping[str, Any], importance: Importance, *, qos: int) -> None:
+    def _put(
+        self,
+        levels: tuple[str, ...],
+        payload: Mapping[str, Any],
+        importance: Importance,
+        *,
+        qos: int,
+        seq: int | None = None,
+    ) -> None:
+        topic = self._payloads.topic(*levels)
         try:
-            self._outbox.put(Message(self._payloads.topic(*levels), encode(payload), importance, qos=qos))
+            self._outbox.put(Message(topic, encode(payload), importance, qos=qos, seq=seq))
         except IllegalMessageError as e:
             self.dead += 1
             self._repeats.failed(f"a message that no broker takes was given up: {e}")
+            if seq is not None:
+                self._outbox.refuse(topic, repr(payload).encode(), str(e), seq)
 
 
 def _share(value: float, of: int) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-__all__ = ["IllegalMessageError", "Importance", "Message", "encode"]
+__all__ = ["NO_EXTRAS", "Extras", "IllegalMessageError", "Importance", "Message", "encode", "stamp"]
 
 # The floor to design to: AWS IoT Core.
 MAX_SLASHES = 7
@@ -31,11 +31,25 @@ class Importance(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What MQTT 5 carries beside topic and payload; other transports leave it out."""
+
+    content_type: str | None = None
+    correlation: bytes | None = None
+    expires_s: int | None = None
+
+
+NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message, legal everywhere.
 
-    `stamped`: the body is a JSON object that is given `sent_at` and `replayed` when it is sent. `last_value`: only
-    the newest of its topic matters, and it is sent again on every connect.
+    `stamped`: the body is a JSON object that is given `sent_at` and `replayed` when it is sent. `last_value`: the
+    newest of its topic is what matters, and it is sent again on every connect; with `history` those before it are
+    delivered too, but never retained over a newer one. `seq`: the node's counter where the payload carries it.
+    `lifetime_s`: worth nothing afterwards.
 
     Raises:
         IllegalMessageError: when topic or payload break a limit.
@@ -48,6 +62,11 @@ class Message:
     retain: bool = False
     stamped: bool = True
     last_value: bool = False
+    history: bool = False
+    seq: int | None = None
+    id: str | None = None
+    lifetime_s: float | None = None
+    extras: Extras = NO_EXTRAS
     size: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -65,13 +84,16 @@ class Message:
 
     def payload(self, *, sent_at: str, replayed: bool) -> bytes:
         """The bytes to send now."""
-        if not self.stamped:
-            return self.body
-        return b'%s,"sent_at":"%s","replayed":%s}' % (
-            self.body[:-1],
-            sent_at.encode(),
-            b"true" if replayed else b"false",
-        )
+        return stamp(self.body, sent_at=sent_at, replayed=replayed) if self.stamped else self.body
+
+
+def stamp(body: bytes, *, sent_at: str, replayed: bool) -> bytes:
+    """A JSON object with the two keys more that are known only when it is sent."""
+    return b'%s,"sent_at":"%s","replayed":%s}' % (
+        body[:-1],
+        sent_at.encode(),
+        b"true" if replayed else b"false",
+    )
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:

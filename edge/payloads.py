@@ -16,7 +16,7 @@ from edge.stages import Timing
 
 __all__ = ["SCHEMAS", "Payloads"]
 
-SCHEMAS = ("event/1.0", "frame/1.0", "health/1.0", "info/1.0", "state/1.0")
+SCHEMAS = ("event/1.0", "frame/1.0", "gap/1.0", "health/1.0", "info/1.0", "state/1.0")
 _MAX_LABELS_TOLD = 300
 
 

@@ -13,6 +13,8 @@ __all__ = ["Report"]
 
 log = logging.getLogger(__name__)
 
+_HEALTH_LIFE_S = 3600.0
+
 
 class Report:
     """Puts the node's own messages into the outbox. Any thread may call it."""
@@ -35,19 +37,26 @@ class Report:
         """A camera is `online`, `offline` or `disabled`; retained, and sent again on every connect."""
         self._health.camera_state(camera, state)
         payload = self._payloads.camera_state(camera, state, reason)
-        self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True)
+        self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True, history=True)
 
     def health(self, dropped: Callable[[], dict[str, int]], extra: Mapping[str, Any]) -> None:
         """`health`, with the frames each camera's slot dropped and what else is known."""
         figures = {**self._health.figures(dropped()), **extra}
-        self._put(("health",), self._payloads.health(figures), Importance.C, qos=0, last_value=False)
+        payload = self._payloads.health(figures)
+        self._put(("health",), payload, Importance.C, qos=0, last_value=False, lifetime_s=_HEALTH_LIFE_S)
 
     def _put(
-        self, levels: tuple[str, ...], payload: Mapping[str, Any], importance: Importance, *, qos: int, last_value: bool
+        self,
+        levels: tuple[str, ...],
+        payload: Mapping[str, Any],
+        importance: Importance,
+        *,
+        last_value: bool,
+        **more: Any,
     ) -> None:
         topic = self._payloads.topic(*levels)
         try:
-            message = Message(topic, encode(payload), importance, qos=qos, retain=last_value, last_value=last_value)
+            message = Message(topic, encode(payload), importance, retain=last_value, last_value=last_value, **more)
         except IllegalMessageError:
             log.exception("%s cannot be sent", topic)
             return

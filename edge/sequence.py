@@ -60,9 +60,19 @@ class Sequence:
     def next(self) -> int:
         """The next number. One thread asks."""
         if self._next >= self._reserved:
-            self._reserve()
+            try:
+                self._reserve()
+            except OSError as e:
+                # Events go on. The spool keeps a mark of its own, and `boot_id` tells two runs apart.
+                log.error("%s cannot be written: %s; numbers go on without it", self._path, e.strerror)  # noqa: TRY400
         self._next += 1
         return self._next - 1
+
+    def go_on_from(self, mark: int) -> None:
+        """Goes on from a mark that was kept elsewhere, should this file have been lost."""
+        if mark > self._next:
+            self._next = mark
+            self._reserve()
 
     def close(self) -> None:
         """Lets another agent have the counter."""

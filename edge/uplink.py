@@ -1,47 +1,84 @@
-"""The thread between outbox and transport: connects, keeps a window of messages under way, and never gives up."""
+"""The thread between spool and transport: connects, keeps a window of messages under way, and never gives up."""
 
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from edge.clock import Clock, iso_utc
 from edge.log import Repeats
-from edge.message import Importance
-from edge.outbox import Entry, Outbox
-from edge.transports.transport import Acknowledged, Connected, Disconnected, Transport, Verdict
+from edge.message import stamp
+from edge.outbox import extras_of
+from edge.spool import Record, Spool
+from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Transport, Verdict
 
-__all__ = ["Uplink"]
+__all__ = ["Hearing", "NobodyHears", "Uplink"]
 
 log = logging.getLogger(__name__)
 
 _STABLE_S = 20.0
-_PAUSE_S = 5.0
+_PAUSE_S, _HOLD_S = 1.0, 30.0
 _ANSWER_S = 3.0
 _GOODBYE_S = 1.0
+_ROOM_FOR_HEADERS = 96
+
+
+class Hearing(Protocol):
+    """Who is told what comes in; called on the uplink's thread."""
+
+    filters: tuple[str, ...]
+
+    def connected(self) -> None:
+        """A connection stands."""
+
+    def heard(self, message: Received) -> None:
+        """A message came. When this returns it may be acknowledged."""
+
+    def step(self) -> None:
+        """Something may be ready to be written down."""
+
+
+class NobodyHears:
+    """Subscribes to nothing."""
+
+    filters: tuple[str, ...] = ()
+
+    def connected(self) -> None:
+        """Nothing to say."""
+
+    def heard(self, message: Received) -> None:
+        """Nothing comes."""
+
+    def step(self) -> None:
+        """Nothing to do."""
 
 
 class Uplink:
-    """Takes from the outbox and gives to the transport; a message leaves the outbox on its acknowledgement alone."""
+    """Takes from the spool and gives to the transport; a record leaves the spool on its acknowledgement alone."""
 
     def __init__(
         self,
         transport: Transport,
-        outbox: Outbox,
+        spool: Spool,
         *,
         status_topic: str,
         clock: Clock,
+        hearing: Hearing | None = None,
         min_wait_s: float = 0.5,
         max_wait_s: float = 60.0,
+        ack_timeout_s: float = 20.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
-        self._outbox = outbox
+        self._spool = spool
         self._status_topic = status_topic
         self._clock = clock
+        self._hearing: Hearing = hearing or NobodyHears()
         self._min_wait_s = min_wait_s
         self._max_wait_s = max_wait_s
+        self._ack_timeout_s = ack_timeout_s
         self._chance = chance
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
@@ -52,10 +89,12 @@ class Uplink:
         self._since_ns = 0
         self._wake_at = 0.0  # time.monotonic() of the next try to connect, the answer's deadline, or a pause's end
         self._failures = 0
-        self._under_way: dict[int, Entry] = {}
-        self._handed: set[int] = set()
-        self._raised = -1  # the message that the transport raised at last; twice the same is the message's fault
+        self._pause_s = _PAUSE_S
+        self._release_at = 0.0
+        self._under_way: dict[int, tuple[Record, float]] = {}
         self._stop_at: float | None = None
+        self._failed_on = 0
+        self.alarms: dict[str, str] = {}
         self.sent = 0
         self.refused = 0
         self.dead = 0
@@ -75,13 +114,16 @@ class Uplink:
         self._woken.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Sends what waits for as long as there is time, says `stopped`, and leaves; whether the thread has ended."""
+        """Sends what waits for as long as there is time, says `stopped`, and leaves; whether the thread has ended.
+
+        What was not delivered is on the disk when this returns, for the next start.
+        """
         self._stop_at = time.monotonic() + timeout_s
         self._woken.set()
         self._thread.join(timeout_s + _GOODBYE_S + 3.5)
-        left = self._outbox.depth
+        left = self._spool.depth
         if left:
-            log.warning("uplink: %d messages were not delivered and are lost", left)
+            log.warning("uplink: %d messages wait for the next start", left)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -98,27 +140,34 @@ class Uplink:
     def _finished(self) -> bool:
         if self._stop_at is None:
             return False
-        return (not self._outbox.depth and not self._connecting) or time.monotonic() >= self._stop_at
+        return (not self._spool.depth and not self._connecting) or time.monotonic() >= self._stop_at
 
     def _idle_s(self) -> float:
+        now = time.monotonic()
         waits = [1.0]  # the transport's own thread may die without a word
         if self._wake_at:
-            waits.append(self._wake_at - time.monotonic())
-        elif not self.connected:
+            waits.append(self._wake_at - now)
+        elif self._link is None:
             waits.append(0.0)
+        elif len(self._under_way) < self._link.window:
+            waits.append(self._spool.backlog_due_s() or 1.0)
+        waits.append(1.0 if (due_s := self._spool.due_s()) is None else due_s)
         if self._stop_at is not None:
-            waits.append(0.05 if self._finished() else self._stop_at - time.monotonic())
+            waits.append(0.05 if self._finished() else self._stop_at - now)
         return max(0.0, min(waits))
 
     def _step(self) -> None:
         for notice in self._transport.notices():
-            if isinstance(notice, Connected):
-                self._accepted(notice)
-            elif isinstance(notice, Disconnected):
-                self._lost(notice)
-            else:
-                self._acknowledged(notice)
-        due = time.monotonic() >= self._wake_at
+            self._take_notice(notice)
+        self._hearing.step()
+        self._spool.tick()
+        now = time.monotonic()
+        if self._release_at and now >= self._release_at:
+            self._release_at = 0.0
+            self._spool.release()
+        if self._link is not None:
+            self._check_answers(now)
+        due = now >= self._wake_at
         if self._link is not None:
             if due:
                 self._wake_at = 0.0
@@ -131,25 +180,40 @@ class Uplink:
             self._transport.connect(self.wake)
             self._woken.set()
 
+    def _take_notice(self, notice: Notice) -> None:
+        if isinstance(notice, Connected):
+            self._accepted(notice)
+        elif isinstance(notice, Disconnected):
+            self._lost(notice)
+        elif isinstance(notice, Received):
+            self._hear(notice)
+        else:
+            self._acknowledged(notice)
+
     def _accepted(self, link: Connected) -> None:
         self._connecting, self._wake_at = False, 0.0
         self._link = link
         self._since_ns = self._clock.mono_ns()
         self.connects += 1
         log.info("uplink: connected %s after=%d failures", link.how, self._repeats.succeeded())
+        if self._hearing.filters:
+            self._transport.subscribe(self._hearing.filters)
         self._transport.send(self._status_topic, b"online", qos=1, retain=link.retain)
-        self._outbox.connected()
+        self._spool.connected()
+        self._hearing.connected()
 
     def _lost(self, notice: Disconnected) -> None:
         if self._link is None and not self._connecting:
             return
         stable_s = (self._clock.mono_ns() - self._since_ns) / 1e9 if self._link else 0.0
         self._failures = 0 if stable_s > _STABLE_S else self._failures + 1
-        self._link, self._connecting = None, False
+        was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
-        self._outbox.give_back(self._under_way.values())
         self._under_way.clear()
+        if was_up:
+            self._spool.disconnected(lost=True)
         if notice.refused:
+            self.alarms["refused"] = notice.reason
             wait_s = self._max_wait_s * (0.5 + 0.5 * self._chance())
         else:
             # Full jitter: a thousand nodes that lost one broker do not come back as one.
@@ -158,63 +222,81 @@ class Uplink:
         self._wake_at = time.monotonic() + wait_s
         self._repeats.failed(f"uplink: {notice.reason}; trying again")
 
+    def _check_answers(self, now: float) -> None:
+        """A broker that takes messages and says nothing is no broker; the oldest message under way tells."""
+        oldest = next(iter(self._under_way.values()), None)
+        if oldest is not None and now - oldest[1] > self._ack_timeout_s:
+            self._lost(Disconnected(f"the broker has acknowledged nothing for {self._ack_timeout_s:g} s"))
+
+    def _hear(self, message: Received) -> None:
+        try:
+            self._hearing.heard(message)
+        except Exception:  # nobody outside may end the connection by what they say
+            log.exception("uplink: a message on %r was not understood", message.topic[:80])
+        # Even what made us stumble: it would come again and again.
+        self._transport.confirm(message)
+
     def _fill_window(self, link: Connected) -> None:
         while len(self._under_way) < link.window:
-            entry = self._outbox.take()
-            if entry is None:
+            record = self._spool.take()
+            if record is None:
                 return
-            message = entry.message
-            if message.size > link.max_packet:
-                self._bury(entry, f"larger than the {link.max_packet} bytes that the broker takes")
+            payload = record.body
+            if record.stamped:
+                payload = stamp(payload, sent_at=iso_utc(self._clock.wall_ns()), replayed=record.replayed)
+            if len(payload) + len(record.topic) + _ROOM_FOR_HEADERS > link.max_packet:
+                self._bury(record, f"larger than the {link.max_packet} bytes that the broker takes")
                 continue
-            replayed = entry.order in self._handed or entry.accepted_ns < self._since_ns
-            payload = message.payload(sent_at=iso_utc(self._clock.wall_ns()), replayed=replayed)
+            # A state of the past is told, but must not be retained over the present one.
+            retain = record.retain and link.retain and (record.newest or not record.replayed)
             try:
-                token = self._transport.send(
-                    message.topic, payload, qos=message.qos, retain=message.retain and link.retain
-                )
+                extras = extras_of(record, self._spool.life_left_s(record))
+                token = self._transport.send(record.topic, payload, qos=record.qos, retain=retain, extras=extras)
             except Exception as e:
-                if entry.order == self._raised:
-                    self._bury(entry, f"{type(e).__name__}: {e}")
-                else:
-                    self._raised = entry.order
-                    self._outbox.give_back([entry])
+                if self._failed_on == record.row:
+                    self._bury(record, f"cannot be sent: {e}")
+                    continue
+                self._failed_on = record.row
+                self._spool.later(record)
                 raise
             if token is None:
-                self._outbox.give_back([entry])
+                self._spool.later(record)
                 self._lost(Disconnected("the connection takes no more"))
                 return
-            self._under_way[token] = entry
-            if message.qos:
-                self._handed.add(entry.order)
+            self._under_way[token] = record, time.monotonic()
 
     def _acknowledged(self, notice: Acknowledged) -> None:
-        entry = self._under_way.pop(notice.token, None)
-        if entry is None:  # `status`, or of an older connection
+        record, _ = self._under_way.pop(notice.token, (None, 0.0))
+        if record is None:  # `status`, or of an older connection
             return
-        message = entry.message
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1
-            self._forget(entry)
+            self._pause_s = _PAUSE_S
+            self.alarms.pop("refused", None)
+            if not self._release_at:
+                self.alarms.pop("not-taken", None)
+            self._spool.done(record)
         elif notice.verdict is Verdict.NEVER:
-            self._bury(entry, notice.reason)
+            self._bury(record, notice.reason)
         else:
             self.refused += 1
-            self._refusals.failed(f"uplink: the broker does not take {message.topic}: {notice.reason}")
-            if message.last_value or message.importance < Importance.B:
-                self._forget(entry)
-            else:
-                self._outbox.give_back([entry])
-                self._wake_at = time.monotonic() + _PAUSE_S
+            reason = f"the broker does not take {record.topic}: {notice.reason}"
+            self._refusals.failed(f"uplink: {reason}")
+            self.alarms["not-taken"] = reason
+            if record.volatile or record.letter == "C":
+                self._spool.done(record)
+                return
+            if notice.verdict is Verdict.DENIED:
+                self._spool.hold(record)
+                self._release_at = self._release_at or time.monotonic() + _HOLD_S
+                return
+            self._spool.later(record)
+            self._wake_at = time.monotonic() + self._pause_s * (0.5 + self._chance() / 2)
+            self._pause_s = min(self._max_wait_s, 2 * self._pause_s)
 
-    def _bury(self, entry: Entry, reason: str) -> None:
+    def _bury(self, record: Record, reason: str) -> None:
         self.dead += 1
-        log.warning("uplink: %s will never be accepted and is given up: %s", entry.message.topic, reason)
-        self._forget(entry)
-
-    def _forget(self, entry: Entry) -> None:
-        self._handed.discard(entry.order)
-        self._outbox.done(entry)
+        self._spool.bury(record, reason)
 
     def _say_goodbye(self) -> None:
         if self._link is not None:
@@ -223,10 +305,15 @@ class Uplink:
             while token is not None and time.monotonic() < deadline:
                 self._woken.clear()
                 notices = self._transport.notices()
+                for notice in notices:
+                    if isinstance(notice, Acknowledged) and notice.token != token:
+                        self._acknowledged(notice)
                 if any(
                     isinstance(n, Disconnected) or (isinstance(n, Acknowledged) and n.token == token) for n in notices
                 ):
                     break
                 self._woken.wait(max(0.0, deadline - time.monotonic()))
+            self._spool.disconnected(lost=False)
         self._link = None
+        self._spool.flush()
         self._transport.disconnect()

@@ -14,7 +14,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.errors import TransportError, TransportRefusedError
-from edge.transports.mqtt import MqttSettings, tls_context
+from edge.transports.mqttsettings import MqttSettings, tls_context
 
 __all__ = ["Ledger", "describe", "listen"]
 

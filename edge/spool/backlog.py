@@ -51,14 +51,14 @@ class Backlog:
         return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._per_s
 
     def next(
-        self, unsaved: Iterable[Record], busy: Callable[[int], bool], skip: Callable[[Record], bool]
+        self, unsaved: Iterable[Record], busy: Callable[[int], bool], skip: Callable[[Record], bool], *, at_once: bool
     ) -> Record | None:
         """The next row that need not be skipped, when one may go now; rows that are busy come back another way."""
         self._fill()
-        while self._tokens >= 1 and (self._page or self._turn(unsaved, busy)):
+        while (at_once or self._tokens >= 1) and (self._page or self._turn(unsaved, busy)):
             record = self._page.popleft()
             if not skip(record):
-                self._tokens -= 1
+                self._tokens = max(0.0, self._tokens - 1)
                 return record
         return None
 

@@ -10,7 +10,8 @@ class Bounds:
     """The spool's settings.
 
     `group_s` is the window of the promise: a message that the broker acknowledges within it never touches the disk,
-    any other is committed when it ends. `drain_per_s` bounds the backlog, never what is fresh.
+    any other is committed when it ends. `drain_per_s` bounds the backlog, never what is fresh; a backlog of up to
+    `in_order_rows` goes first and at once, so that a short cut changes no order at all.
     """
 
     max_bytes: int = 256 << 20
@@ -21,6 +22,7 @@ class Bounds:
     fresh_bytes: int = 1 << 20
     ballast_bytes: int = 4 << 20
     drain_per_s: float = 500.0
+    in_order_rows: int = 1000
     dead_rows: int = 1000
     dead_bytes: int = 4 << 20
     keep_acknowledged: bool = False

@@ -62,6 +62,7 @@ class Disk:
         self._seq_due = False
         self.retry_at_s: float | None = None
         self.alarms: dict[str, str] = {}
+        self.dropped = dict.fromkeys(RANKS, 0)
         self.seq_mark = 0
         self.store: Store | None = None
         try:
@@ -101,7 +102,7 @@ class Disk:
 
     def note_drops(self, reason: str, records: Iterable[Record]) -> None:
         """Remembers what was given up until the next commit writes it down."""
-        self._lost += [(r.rank, reason, r.seq) for r in records]
+        self._lose((r.rank, reason, r.seq) for r in records)
 
     def commit(self, new: Sequence[Record], done: Sequence[int], flight: Collection[int]) -> list[Record] | None:
         """Writes and removes rows; returns those written, None when the disk takes nothing now.
@@ -139,7 +140,7 @@ class Disk:
             while bad:
                 with self.store.transaction():
                     self.store.delete([row for row, _, _ in bad])
-                self._lost += [(rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad]
+                self._lose((rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad)
                 self.alarms["damaged"] = "rows of the spool were damaged; see the gap receipts"
                 rows, bad = self.store.read(after, upto, limit)
         return rows
@@ -147,7 +148,7 @@ class Disk:
     def bury(self, record: Record, reason: str) -> None:
         """Keeps a message as a dead letter and writes down that it went."""
         self.alarms["dead-letter"] = f"a message went to the dead letters: {record.topic[:80]}: {reason}"
-        self._lost.append((max(record.rank, 0), "dead-letter", record.seq))
+        self._lose([(max(record.rank, 0), "dead-letter", record.seq)])
         if self.store is None:
             return
         with self._guarded():
@@ -206,7 +207,7 @@ class Disk:
                     self.store.delete(row for row, *_ in old)
                     self._evicted.update(row for row, *_ in old)
                     if rank >= 0:
-                        self._lost += [(rank, "age", seq) for _, seq, _, _ in old]
+                        self._lose((rank, "age", seq) for _, seq, _, _ in old)
             self.store.give_room_back()
         if "disk-full" in self.alarms and self._ballast.load():
             self._limit = self._bounds.max_bytes
@@ -229,9 +230,18 @@ class Disk:
             self.store.close()
             self.store = None
 
+    def _lose(self, lost: Iterable[Lost]) -> None:
+        lost = list(lost)
+        self._count(lost)
+        self._lost += lost
+
+    def _count(self, lost: Iterable[Lost]) -> None:
+        for rank, _reason, _seq in lost:
+            self.dropped[rank] += 1
+
     def _write(self, store: Store, new: Sequence[Record], done: Sequence[int], flight: Collection[int]) -> list[Record]:
         victims: set[int] = set()
-        lost = list(self._lost)
+        evicted: list[Lost] = []
         with store.transaction():
             if self._bounds.keep_acknowledged:
                 store.keep(done)
@@ -239,9 +249,9 @@ class Disk:
                 store.delete(done)
             need = sum(store.bytes.values()) + sum(r.size for r in new) - self._limit
             if need > 0:
-                lost += evict(store, need + self._limit // 100, new, flight, victims)
+                evicted = evict(store, need + self._limit // 100, new, flight, victims)
             store.insert([r for r in new if r.row not in victims])
-            write_lost(store, lost)
+            write_lost(store, [*self._lost, *evicted])
             if self._seq_due:
                 store.set_meta(seq_mark=self.seq_mark)
             age_s, wall_s = self._clock.saved()
@@ -249,6 +259,7 @@ class Disk:
                 store.set_meta(age_s=age_s, wall_s=wall_s)
         self._age_saved_s = age_s if age_s >= self._age_saved_s + _AGE_EVERY_S else self._age_saved_s
         self._seq_due = False
+        self._count(evicted)
         self._lost.clear()
         self._evicted |= victims
         for record in new:
@@ -304,7 +315,7 @@ class Disk:
             return
         self._reopened = True
         self._seq_due = True
-        self._lost += found.lost
+        self._lose(found.lost)
         self.alarms["salvaged"] = (
             f"the spool was damaged; what could be read was saved, the file is kept as {aside.name}"
         )

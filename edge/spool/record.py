@@ -20,8 +20,9 @@ class Record:
 
     `row` is the order of arrival. `seq` is the node's counter of events where the message carries one. `volatile`
     records live in memory only: they are worth nothing, or are sent anew, after the connection they were made for.
-    `saved` is set once the row is committed, `gone` once it was given up, `replayed` once a newer one may overtake it. `refused` says why a message can never be
-    sent: it is only kept as a dead letter.
+    The newest `last_value` of each topic is sent again on every connect, be it volatile or not. `saved` is set once the
+    row is committed, `gone` once it was given up, `replayed` once a newer one may overtake it, and then `newest` when
+    none has, of its topic. `refused` says why a message can never be sent: it is only kept as a dead letter.
     """
 
     topic: str
@@ -34,6 +35,7 @@ class Record:
     id: str | None = None
     lifetime_s: float | None = None
     properties: str | None = None
+    last_value: bool = False
     volatile: bool = False
     refused: str | None = None
     row: int = 0
@@ -43,6 +45,7 @@ class Record:
     saved: bool = False
     gone: bool = False
     replayed: bool = False
+    newest: bool = False
 
     @property
     def size(self) -> int:

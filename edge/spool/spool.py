@@ -4,7 +4,8 @@ Any thread puts. Everything else is done by one thread, the uplink's, which also
 
 Accepted means committed, or acknowledged by the broker, whichever comes first: a record that is acknowledged within
 `group_s` never touches the disk. Rows accepted on the connection that stands are fresh and go first, in their order;
-everything older is backlog, which follows in its own order at `drain_per_s` and is marked as replayed.
+everything older is backlog, which follows in its own order at `drain_per_s` and is marked as replayed. A short backlog
+goes first, and at once.
 """
 
 import logging
@@ -81,6 +82,8 @@ class Spool:
         self._done: set[int] = set()
         self._done_since_s = 0.0
         self._last: dict[str, Record] = {}
+        self._held: set[str] = set()
+        self._in_order = False
         self._connected = False
         self._swept_s = mono_s()
 
@@ -95,9 +98,13 @@ class Spool:
         self._connected = True
         self._suspects.connected()
         self._backlog.slow_start()
+        self._held.clear()
+        self._in_order = self.depth <= self.bounds.in_order_rows
         self._tell_drops()
-        for record in self._last.values():
-            self.inbox.put(_copy(record))
+        for record in list(self._last.values()):
+            # One that still waits, and goes first, tells itself.
+            if record.volatile or record.gone or not self._in_order:
+                self.inbox.put(_copy(record))
         self._collect()
 
     def disconnected(self, *, lost: bool) -> None:
@@ -119,12 +126,17 @@ class Spool:
             return None
         record = self._next()
         if record is not None:
+            last = self._last.get(record.topic)
+            record.newest = last is not None and last.row == record.row
             self._flight[record.row] = record
         return record
 
     def done(self, record: Record) -> None:
         """The broker has it."""
         self._suspects.acknowledged(record.row)
+        last = self._last.get(record.topic)
+        if last is not None and last.row == record.row:
+            last.gone = True
         if self.bounds.keep_acknowledged and record.row in self._unsaved:
             # Kept for replay: it is written too, as a row that has been delivered.
             self._flight.pop(record.row, None)
@@ -138,6 +150,19 @@ class Spool:
         self._flight.pop(record.row, None)
         if not record.gone and not self._backlog.will_read(record.row):
             self._again.append(record)
+
+    def hold(self, record: Record) -> None:
+        """The broker does not let us write to this topic: all of it stays here until `release`, and the rest flows."""
+        self._flight.pop(record.row, None)
+        self._held.add(record.topic)
+
+    def release(self) -> None:
+        """What was held may be tried again, in its order."""
+        if self._held:
+            self._held.clear()
+            self._commit()
+            self._to_backlog(keep_flight=True)
+            self._backlog.restart()
 
     def bury(self, record: Record, reason: str) -> None:
         """The broker will never take this one: it is kept among the dead letters, and what went is told."""
@@ -176,6 +201,10 @@ class Spool:
     def backlog_due_s(self) -> float | None:
         """Seconds until `take` may give another row of the backlog; None when it has none."""
         return self._backlog.due_s() if self._connected else None
+
+    def life_left_s(self, record: Record) -> int | None:
+        """Seconds until a record is worth nothing; None when it always is worth something."""
+        return None if record.expires_s is None else max(1, record.expires_s - self._clock.now_s())
 
     def replay(self, first_seq: int, last_seq: int) -> int:
         """Sends rows that were kept after their acknowledgement again; how many there are."""
@@ -227,9 +256,12 @@ class Spool:
         record.born_s = self._clock.now_s()
         if record.lifetime_s is not None:
             record.expires_s = record.born_s + max(1, int(record.lifetime_s))
+        if record.last_value:
+            before = self._last.get(record.topic)
+            if before is not None and before.volatile and before.row not in self._flight:
+                before.gone = True
+            self._last[record.topic] = record
         if record.volatile:
-            if record.retain:
-                self._last[record.topic] = record
             if not self._connected:
                 return
         else:
@@ -293,7 +325,8 @@ class Spool:
         waiting, self._fresh, self._fresh_bytes = self._fresh, deque(), 0
         for record in waiting:
             record.replayed = True
-            if keep_flight and self._last.get(record.topic) is record:
+            if keep_flight and record.volatile and self._last.get(record.topic) is record:
+                record.replayed = False
                 self._fresh.append(record)
                 self._fresh_bytes += record.size
         self._backlog.mark = max(self._backlog.mark, self.disk.last_row, max(self._unsaved, default=0))
@@ -309,19 +342,28 @@ class Spool:
             record = self._again.popleft()
             if not self._unwanted(record):
                 return record
+        if self._in_order:
+            older = self._next_older()
+            if older is not None:
+                return older
+            self._in_order = False
         while self._fresh:
             record = self._fresh.popleft()
             self._fresh_bytes -= record.size
             if not self._unwanted(record):
                 return record
+        return self._next_older()
+
+    def _next_older(self) -> Record | None:
         return self._backlog.next(
             self._unsaved.values(),
             lambda row: row in self._flight or row in self._done,
             lambda record: self._unwanted(record) or self._suspects.look_at(record),
+            at_once=self._in_order,
         )
 
     def _unwanted(self, record: Record) -> bool:
-        if record.gone or record.row in self._done or record.row in self._flight:
+        if record.gone or record.topic in self._held or record.row in self._done or record.row in self._flight:
             return True
         if record.expires_s is not None and self._clock.now_s() >= record.expires_s:
             self.disk.note_drops("expired", [record])
@@ -353,5 +395,7 @@ def _copy(record: Record) -> Record:
         qos=record.qos,
         retain=record.retain,
         stamped=record.stamped,
+        properties=record.properties,
+        last_value=True,
         volatile=True,
     )

@@ -3,7 +3,7 @@
 from edge.transports.disabled import DisabledTransport
 from edge.transports.mqtt import MqttSettings, MqttTransport
 from edge.transports.stdout import StdoutTransport
-from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Transport, Verdict, Will
+from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Transport, Verdict, Will
 
 __all__ = [
     "Acknowledged",
@@ -13,6 +13,7 @@ __all__ = [
     "MqttSettings",
     "MqttTransport",
     "Notice",
+    "Received",
     "StdoutTransport",
     "Transport",
     "Verdict",

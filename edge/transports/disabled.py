@@ -1,8 +1,10 @@
 """A transport that accepts everything and sends it nowhere."""
 
-from collections.abc import Callable
+# ruff: noqa: ARG002 - the arguments are the protocol's
+from collections.abc import Callable, Sequence
 
-from edge.transports.transport import Acknowledged, Connected, Notice, Verdict
+from edge.message import NO_EXTRAS, Extras
+from edge.transports.transport import Acknowledged, Connected, Notice, Received, Verdict
 
 __all__ = ["DisabledTransport"]
 
@@ -24,11 +26,17 @@ class DisabledTransport:
         notices, self._notices = self._notices, []
         return notices
 
-    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:  # noqa: ARG002 - the protocol's
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, extras: Extras = NO_EXTRAS) -> int:
         """Forgets it."""
         self._sent += 1
         self._notices.append(Acknowledged(self._sent, Verdict.ACCEPTED))
         return self._sent
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Nobody speaks to us."""
+
+    def confirm(self, message: Received) -> None:
+        """Nothing comes."""
 
     def disconnect(self) -> None:
         """Nothing to leave."""

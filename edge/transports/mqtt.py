@@ -9,67 +9,50 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.errors import ConfigError
-from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Verdict, Will
+from edge.message import NO_EXTRAS, Extras
+from edge.transports.mqttsettings import MqttSettings, reason_of, tls_context
+from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Verdict, Will
 
 __all__ = ["MqttSettings", "MqttTransport"]
 
 _WINDOW = 20
 # Of MQTT 5's reason codes: what the message itself is to blame for.
 _NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
+_DENIED = 0x87
 _NOT_REFUSED = frozenset({0x80, 0x83, 0x88, 0x89, 0x97, 0x9F})  # trouble of the broker's that passes by itself
 _WRONG_VERSION = 0x84
 
 
-@dataclass(frozen=True, slots=True)
-class MqttSettings:
-    """Where to and as whom. `version` is auto, 5 or 3.1.1."""
-
-    host: str
-    port: int
-    client_id: str
-    version: str = "auto"
-    keepalive_s: int = 20
-    connect_timeout_s: float = 3.0
-    username: str | None = None
-    password: str | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    def __repr__(self) -> str:
-        return f"MqttSettings({self.client_id} at {self.host}:{self.port})"
-
-
 class MqttTransport:
-    """A connection to a broker, made anew by each `connect`.
+    """A connection to a broker, made anew by each `connect`; to the first that can be reached of several.
 
     Raises:
         ConfigError: when the TLS files cannot be used.
     """
 
-    def __init__(self, settings: MqttSettings, will: Will | None = None) -> None:
-        self._settings = settings
+    def __init__(self, *brokers: MqttSettings, will: Will | None = None) -> None:
+        self._remotes = [_Remote(b, tls_context(b) if b.tls else None, five=b.version != "3.1.1") for b in brokers]
+        self._at = 0
         self._will = will
-        self._tls = tls_context(settings) if settings.tls else None
         self._notices: deque[Notice] = deque()
         self._client: paho.Client | None = None
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], None] = lambda: None
-        self._five = settings.version != "3.1.1"
         self._answered = False
-        self._known = False
+
+    @property
+    def _remote(self) -> "_Remote":
+        return self._remotes[self._at]
 
     def connect(self, wake: Callable[[], None]) -> None:
         """Opens the connection and says CONNECT; the broker's answer comes as a notice."""
@@ -77,12 +60,19 @@ class MqttTransport:
         self._notices.clear()
         self._wake = wake
         self._answered = False
-        s = self._settings
-        client = self._new_client()
+        s = self._remote.settings
+        client = self._new_client(self._remote)
+        how: dict[str, Any] = {}
+        if self._remote.five:
+            how["clean_start"] = not s.session_s
+            if s.session_s:
+                how["properties"] = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                how["properties"].SessionExpiryInterval = s.session_s
         try:
-            client.connect(s.host, s.port, s.keepalive_s)
+            client.connect(s.host, s.port, s.keepalive_s, **how)
         except (OSError, ValueError) as e:
-            self._notices.append(Disconnected(f"broker {s.host}:{s.port} cannot be reached: {_reason(e)}"))
+            self._try_next()
+            self._notices.append(Disconnected(f"broker {s.host}:{s.port} cannot be reached: {reason_of(e)}"))
             return
         name = f"paho-mqtt-client-{s.client_id}"
         client.loop_start()
@@ -100,15 +90,27 @@ class MqttTransport:
             self._drop()
         return found
 
-    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, extras: Extras = NO_EXTRAS) -> int | None:
         """Hands a message to the connection that stands."""
         if self._client is None:
             return None
+        properties = _properties(extras) if self._remote.five else None
         try:
-            info = self._client.publish(topic, payload, qos, retain)
+            info = self._client.publish(topic, payload, qos, retain, properties)
         except ValueError:
             return None
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Asks for what is said to us; what was kept while we were away comes too."""
+        if self._client is not None and filters:
+            self._client.subscribe([(f, 1) for f in filters])
+
+    def confirm(self, message: Received) -> None:
+        """PUBACK, once what came is safe."""
+        if self._client is not None and message.qos:
+            with contextlib.suppress(ValueError):
+                self._client.ack(message.token, message.qos)
 
     def disconnect(self) -> None:
         """Says DISCONNECT, which takes the will back, and closes."""
@@ -129,53 +131,61 @@ class MqttTransport:
                     sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # a socket, by another name
         with contextlib.suppress(AttributeError):  # paho forgets its thread between looking and joining
             client.loop_stop()
-        client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_connect = client.on_disconnect = client.on_publish = client.on_message = None
 
-    def _new_client(self) -> paho.Client:
-        s = self._settings
+    def _new_client(self, remote: "_Remote") -> paho.Client:
+        s, five = remote.settings, remote.five
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=s.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if five else not s.session_s,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            transport="tcp" if s.path is None else "websockets",
             reconnect_on_failure=False,
+            manual_ack=True,
         )
+        if s.path is not None:
+            client.ws_set_options(s.path)
         client.connect_timeout = s.connect_timeout_s
         client.max_inflight_messages_set(0)  # the window is the uplink's
         if s.username is not None:
             client.username_pw_set(s.username, s.password)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
+        if remote.tls is not None:
+            client.tls_set_context(remote.tls)
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
         client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
     def _on_connect(
         self, _client: paho.Client, _userdata: Any, _flags: Any, code: ReasonCode, properties: Properties | None
     ) -> None:
         self._answered = True
-        version = "5" if self._five else "3.1.1"
+        remote = self._remote
+        where = f"{remote.settings.host}:{remote.settings.port}"
+        version = "5" if remote.five else "3.1.1"
         if code.is_failure:
             wrong_version = code.value == _WRONG_VERSION or "protocol version" in str(code)
-            if self._five and self._settings.version == "auto" and wrong_version:
-                self._five = False
+            if remote.five and remote.settings.version == "auto" and wrong_version:
+                remote.five = False
                 self._say(Disconnected("the broker does not speak MQTT 5; trying 3.1.1"))
                 return
-            where = f"{self._settings.host}:{self._settings.port}"
+            self._try_next()
             reason = f"broker {where} refused us: {code}{_advice(code)}"
             self._say(Disconnected(reason, refused=code.value not in _NOT_REFUSED))
             return
-        self._known = True
+        remote.known = True
         limit = getattr(properties, "ReceiveMaximum", _WINDOW)
         self._say(
             Connected(
                 window=min(_WINDOW, limit),
                 max_packet=getattr(properties, "MaximumPacketSize", 1 << 28),
                 retain=bool(getattr(properties, "RetainAvailable", 1)),
-                how=f"broker={self._settings.host}:{self._settings.port} mqtt={version}",
+                how=f"broker={where} mqtt={version}",
             )
         )
 
@@ -184,9 +194,15 @@ class MqttTransport:
     ) -> None:
         if client is not self._client and self._client is not None:
             return
-        if self._settings.version == "auto" and not (self._answered or self._known):
-            # Some brokers of 3.1.1 hang up on what they do not know, or say nothing at all.
-            self._five = not self._five
+        remote = self._remote
+        if self._answered:
+            # The first broker is the one we want: after a loss it is asked first again.
+            self._at = 0
+        else:
+            if remote.settings.version == "auto" and not remote.known:
+                # Some brokers of 3.1.1 hang up on what they do not know, or say nothing at all.
+                remote.five = not remote.five
+            self._try_next()
         by = "by the broker" if getattr(flags, "is_disconnect_packet_from_server", False) else "lost"
         self._say(Disconnected(f"connection {by}: {code}"))
 
@@ -196,38 +212,57 @@ class MqttTransport:
         verdict = Verdict.ACCEPTED
         if code.is_failure:
             verdict = Verdict.NEVER if code.value in _NEVER else Verdict.LATER
+            if code.value == _DENIED:
+                verdict = Verdict.DENIED
         self._say(Acknowledged(mid, verdict, str(code) if code.is_failure else ""))
+
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        asked = message.properties
+        answer_to = getattr(asked, "ResponseTopic", None)
+        correlation = getattr(asked, "CorrelationData", None)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        self._say(
+            Received(topic, bytes(message.payload), message.qos, message.retain, message.mid, answer_to, correlation)
+        )
+
+    def _try_next(self) -> None:
+        self._at = (self._at + 1) % len(self._remotes)
 
     def _say(self, notice: Notice) -> None:
         self._notices.append(notice)
         self._wake()
 
 
-def tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """TLS 1.2 or later, the broker's certificate and name always checked.
+@dataclass(slots=True)
+class _Remote:
+    """A broker, whether it is spoken to in MQTT 5, and whether it is known that it can be."""
 
-    Raises:
-        ConfigError: when a file cannot be used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.cert_file is not None and settings.key_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-    except OSError as e:
-        files = ", ".join(str(f) for f in (settings.ca_file, settings.cert_file, settings.key_file) if f)
-        raise ConfigError(f"TLS files {files}: {_reason(e)}") from e
-    return context
+    settings: MqttSettings
+    tls: ssl.SSLContext | None
+    five: bool
+    known: bool = False
+
+
+def _properties(extras: Extras) -> Properties | None:
+    if extras is NO_EXTRAS:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if extras.content_type is not None:
+        properties.ContentType = extras.content_type
+    if extras.correlation is not None:
+        properties.CorrelationData = extras.correlation
+    if extras.expires_s is not None:
+        properties.MessageExpiryInterval = min(extras.expires_s, 0xFFFFFFFF)
+    return properties
 
 
 def _send_at_once(_client: paho.Client, _userdata: Any, sock: Any) -> None:
     # Without it a small message may wait 40 ms for the acknowledgement of the one before (Nagle, RFC 896).
     with contextlib.suppress(OSError, AttributeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _advice(code: ReasonCode) -> str:

@@ -1,11 +1,13 @@
 """A transport for pipes: one JSON line a message on standard output."""
 
+# ruff: noqa: ARG002 - the arguments are the protocol's
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Verdict
+from edge.message import NO_EXTRAS, Extras
+from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Verdict
 
 __all__ = ["StdoutTransport"]
 
@@ -28,7 +30,7 @@ class StdoutTransport:
         notices, self._notices = self._notices, []
         return notices
 
-    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, extras: Extras = NO_EXTRAS) -> int | None:
         """Writes the line."""
         text = payload.decode()
         try:
@@ -45,6 +47,12 @@ class StdoutTransport:
         self._sent += 1
         self._notices.append(Acknowledged(self._sent, Verdict.ACCEPTED))
         return self._sent
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Nobody speaks to us."""
+
+    def confirm(self, message: Received) -> None:
+        """Nothing comes."""
 
     def disconnect(self) -> None:
         """Nothing to leave."""

@@ -1,11 +1,13 @@
 """What a transport is to the uplink: told what to do by one thread, and reporting by notices that it collects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-__all__ = ["Acknowledged", "Connected", "Disconnected", "Notice", "Transport", "Verdict", "Will"]
+from edge.message import NO_EXTRAS, Extras
+
+__all__ = ["Acknowledged", "Connected", "Disconnected", "Notice", "Received", "Transport", "Verdict", "Will"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Verdict(Enum):
     """What became of a message."""
 
     ACCEPTED = "accepted"
-    LATER = "later"  # not now: quota, policy that somebody may change
+    LATER = "later"  # not now: quota, trouble of the broker's that passes by itself
+    DENIED = "denied"  # not by us, until somebody changes the policy
     NEVER = "never"  # this very message will always be refused
 
 
@@ -51,7 +54,20 @@ class Acknowledged:
     reason: str = ""
 
 
-Notice = Connected | Disconnected | Acknowledged
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message for us. `token` is what `acknowledge` needs; `answer_to` and `correlation` are the asker's (MQTT 5)."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    token: int = 0
+    answer_to: str | None = None
+    correlation: bytes | None = None
+
+
+Notice = Connected | Disconnected | Acknowledged | Received
 
 
 class Transport(Protocol):
@@ -63,8 +79,14 @@ class Transport(Protocol):
     def notices(self) -> list[Notice]:
         """What has happened since the last call, in order."""
 
-    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+    def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, extras: Extras = NO_EXTRAS) -> int | None:
         """Hands over a message; a token to recognise its acknowledgement by, None when it could not be taken."""
+
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Asks for what is said to us; what comes is a notice."""
+
+    def confirm(self, message: Received) -> None:
+        """Says that a message has arrived for good: it will not come again."""
 
     def disconnect(self) -> None:
         """Leaves in good order, or not connected at all: gives everything back. Bounded."""

@@ -8,7 +8,7 @@ from edge.spool import AgeClock, Bounds, Drop, Record, Spool
 from edge.spool.store import open_sqlite
 
 A, B, C, FRAME = 3, 2, 1, 0
-SMALL = Bounds(ballast_bytes=0, group_s=0.3, drain_per_s=1e9)
+SMALL = Bounds(ballast_bytes=0, group_s=0.3, drain_per_s=1e9, in_order_rows=0)
 
 
 @dataclass

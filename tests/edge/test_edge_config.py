@@ -41,7 +41,7 @@ def test_load_when_little_is_given_then_defaults_and_paths_from_the_files_folder
         ("source", "sorce", "cameras.door.sorce: unknown key; did you mean 'source'?"),
         ("[mqtt]", "[mqt]", "mqt: unknown key; did you mean 'mqtt'?"),
         ('node = "kerb-1"', 'nod = "kerb-1"', "mqtt.nod: unknown key; did you mean 'node'?"),
-        ('node = "kerb-1"', 'xyzzy = "kerb-1"', "mqtt.xyzzy: unknown key; one of broker, ca_file, "),
+        ('node = "kerb-1"', 'xyzzy = "kerb-1"', "mqtt.xyzzy: unknown key; one of alpn, broker, ca_file, "),
         ("[cameras.door]", "[cameras.Door]", "cameras.Door: names are 1 to 64 of a-z, 0-9, _ and -"),
         ("[cameras.door]", "[cameras.status]", "cameras: 'status' is a topic of the node itself"),
         ('source = "video.avi"', "fps = 5", "cameras.door.source: is missing"),
@@ -160,7 +160,12 @@ def test_schema_when_asked_then_it_describes_every_section():
     ],
 )
 def test_broker_address_when_a_url_is_right_then_host_port_and_tls(url, address):
-    assert broker_address(url) == address
+    assert broker_address(url)[:3] == address
+
+
+def test_broker_address_when_it_is_a_websocket_then_it_has_a_path():
+    assert broker_address("wss://broker.example") == ("broker.example", 443, True, "/mqtt")
+    assert broker_address("ws://h:8083/here") == ("h", 8083, False, "/here")
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.message import IllegalMessageError, Importance, Message, encode
-from edge.outbox import MemoryOutbox
-
-
-def message(n, importance=Importance.A, *, topic=None, last=False, size=10):
-    return Message(topic or f"edge/n/{n}", b"x" * size, importance, stamped=False, last_value=last)
-
-
-def outbox(messages=100, size=1 << 18):
-    return MemoryOutbox(max_messages=messages, max_bytes=size)
-
-
-def drain(box):
-    taken = []
-    while (entry := box.take()) is not None:
-        taken.append(entry)
-    return taken
+from edge.message import NO_EXTRAS, Extras, IllegalMessageError, Importance, Message, encode
+from edge.outbox import extras_of, record_of
 
 
 @pytest.mark.parametrize(
@@ -60,81 +45,27 @@ def test_encode_when_a_number_is_none_then_it_is_refused(value):
         encode({"score": value})
 
 
-def test_outbox_when_full_then_the_oldest_of_the_least_important_goes():
-    box = outbox(messages=3)
-    for n, importance in enumerate([Importance.A, Importance.C, Importance.B, Importance.C, Importance.A]):
-        box.put(message(n, importance))
+@pytest.mark.parametrize(
+    ("message", "volatile", "last_value"),
+    [
+        (Message("t", b"{}", Importance.A), False, False),
+        (Message("t", b"{}", Importance.C, qos=0), False, False),
+        (Message("t", b"{}", Importance.NOW_OR_NEVER, qos=0), True, False),
+        (Message("t", b"3", Importance.B, stamped=False, last_value=True), True, True),
+        (Message("t", b"{}", Importance.B, last_value=True, history=True), False, True),
+    ],
+)
+def test_record_when_made_of_a_message_then_only_what_outlives_the_connection_is_durable(message, volatile, last_value):
+    record = record_of(message)
 
-    assert [e.message.topic for e in drain(box)] == ["edge/n/0", "edge/n/2", "edge/n/4"]
-    assert box.dropped == {"NOW_OR_NEVER": 0, "C": 2, "B": 0, "A": 0}
-
-
-def test_outbox_when_full_of_the_important_then_the_oldest_goes_and_the_newest_stays():
-    box = outbox(messages=3)
-    for n in range(5):
-        box.put(message(n))
-
-    assert [e.message.topic for e in drain(box)] == ["edge/n/2", "edge/n/3", "edge/n/4"]
-    assert box.dropped["A"] == 2
-
-
-def test_outbox_when_full_in_bytes_then_it_stays_within_them():
-    box = outbox(messages=10_000, size=10_000)
-    for n in range(500):
-        box.put(message(n, size=900))
-        assert box.size <= 10_000
+    assert (record.volatile, record.last_value) == (volatile, last_value)
+    assert record.rank == int(message.importance)
 
 
-def test_outbox_when_what_is_under_way_comes_back_then_the_order_is_the_old_one():
-    box = outbox()
-    for n in range(6):
-        box.put(message(n, Importance.A if n % 2 else Importance.B))
-    taken = [box.take() for _ in range(4)]
-    box.done(taken[1])
-
-    box.give_back([taken[3], taken[0], taken[2]])
-
-    assert [e.message.topic for e in drain(box)] == [f"edge/n/{n}" for n in (0, 2, 3, 4, 5)]
-    assert box.depth == 5
+@pytest.mark.parametrize("extras", [NO_EXTRAS, Extras("image/jpeg"), Extras("application/json", b"\x00\xff")])
+def test_extras_when_they_went_through_the_spool_then_they_are_the_same(extras):
+    assert extras_of(record_of(Message("t", b"{}", Importance.A, stamped=False, extras=extras)), None) == extras
 
 
-def test_outbox_when_a_last_value_changes_before_it_is_sent_then_only_the_newest_is():
-    box = outbox()
-    for size in (1, 2, 3):
-        box.put(message(0, Importance.B, topic="edge/n/count", last=True, size=size))
-
-    assert [len(e.message.body) for e in drain(box)] == [3]
-
-
-def test_outbox_when_connected_then_last_values_are_queued_again_and_frames_of_the_past_are_not():
-    box = outbox()
-    box.put(message(0, Importance.B, topic="edge/n/state", last=True))
-    box.done(box.take())
-    box.put(message(1, Importance.NOW_OR_NEVER))
-    box.put(message(2))
-
-    box.connected()
-
-    assert [e.message.topic for e in drain(box)] == ["edge/n/2", "edge/n/state"]
-
-
-@given(st.lists(st.tuples(st.sampled_from(["put", "take", "done", "back"]), st.integers(0, 3)), max_size=80))
-def test_outbox_when_anything_happens_then_bounds_hold_and_sizes_add_up(steps):
-    box = MemoryOutbox(max_messages=8, max_bytes=2000)
-    way = []
-    n = 0
-    for what, k in steps:
-        if what == "put":
-            n += 1
-            box.put(message(n, Importance(k), last=k == 2, topic=f"edge/n/{n % 5}" if k == 2 else None))
-        elif what == "take" and len(way) < 4 and (entry := box.take()) is not None:
-            way.append(entry)
-        elif what == "done" and way:
-            box.done(way.pop(k % len(way)))
-        elif what == "back" and way:
-            box.give_back([way.pop(k % len(way))])
-        assert box.depth <= 8 + len(way)
-    box.give_back(way)
-    rest = drain(box)
-    assert [e.order for e in rest] == sorted(e.order for e in rest)
-    assert box.size == sum(e.message.size for e in rest)
+def test_extras_when_a_message_ends_then_the_broker_is_told_and_json_says_what_it_is():
+    assert extras_of(record_of(Message("t", b"{}", Importance.A)), 60) == Extras("application/json", None, 60)

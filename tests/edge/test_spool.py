@@ -176,7 +176,7 @@ def test_lifetime_when_over_then_told_and_not_sent(world):
 
 def test_last_value_when_connected_again_then_told_again_and_never_written(world):
     def count(n: int) -> Record:
-        return Record("edge/n/gate/count/person", str(n).encode(), B, retain=True, volatile=True)
+        return Record("edge/n/gate/count/person", str(n).encode(), B, retain=True, last_value=True, volatile=True)
 
     world.spool.put(count(1))
     world.spool.put(count(2))
@@ -357,3 +357,40 @@ def test_second_spool_when_one_is_open_then_it_works_in_memory_and_says_so(world
     other = World(world.path)
     assert "locked" in other.spool.disk.alarms["disk-error"]
     other.spool.close()
+
+
+def test_order_when_the_backlog_is_short_then_it_goes_first_and_at_once(tmp_path):
+    world = World(tmp_path / "spool.db", bounds=replace(SMALL, in_order_rows=10, drain_per_s=0.001))
+    world.put(1, 2, 3)
+    world.spool.connected()
+    world.put(10, 11)
+    world.spool.tick()
+    assert seqs(world.send()) == [1, 2, 3, 10, 11]
+    world.spool.close()
+
+
+def test_hold_when_a_topic_is_denied_then_it_stays_and_the_others_flow(world):
+    for seq, camera in ((1, "gate"), (2, "yard"), (3, "gate"), (4, "yard")):
+        world.spool.put(event(seq, camera))
+    world.spool.connected()
+    first = world.send(1)[0]
+    world.spool.hold(first)
+    world.spool.put(event(5, "gate"))
+    world.spool.put(event(6, "yard"))
+    assert seqs(world.deliver()) == [6, 2, 4]
+    world.commit()
+    assert world.spool.depth == 3
+    world.spool.release()
+    assert seqs(world.deliver()) == [1, 3, 5]
+
+
+def test_state_with_history_when_it_waits_then_told_once_and_as_the_newest(tmp_path):
+    world = World(tmp_path / "spool.db", bounds=replace(SMALL, in_order_rows=10))
+    for body in (b"online", b"offline"):
+        world.spool.put(Record("edge/n/gate/state", body, B, retain=True, last_value=True))
+    world.spool.connected()
+    assert [(r.body, r.newest) for r in world.deliver()] == [(b"online", False), (b"offline", True)]
+    world.spool.disconnected(lost=True)
+    world.spool.connected()
+    assert [(r.body, r.newest) for r in world.deliver()] == [(b"offline", True)]
+    world.spool.close()

@@ -22,12 +22,20 @@ MAX_BYTES = 30_000
 
 
 class SpoolMachine(RuleBasedStateMachine):
-    @initialize(window=st.sampled_from([1, 5, 20]), drain=st.sampled_from([20.0, 1e9]))
-    def start(self, window, drain):
+    @initialize(
+        window=st.sampled_from([1, 5, 20]), drain=st.sampled_from([20.0, 1e9]), in_order=st.sampled_from([0, 20])
+    )
+    def start(self, window, drain, in_order):
         self.folder = Path(tempfile.mkdtemp(prefix="spool-"))
         self.window = window
         bounds = replace(
-            SMALL, max_bytes=MAX_BYTES, memory_bytes=60_000, drain_per_s=drain, fresh_bytes=5_000, group_rows=30
+            SMALL,
+            max_bytes=MAX_BYTES,
+            memory_bytes=60_000,
+            drain_per_s=drain,
+            in_order_rows=in_order,
+            fresh_bytes=5_000,
+            group_rows=30,
         )
         self.world = World(self.folder / "spool.db", bounds=bounds, time=Time())
         self.seq = 0
@@ -38,6 +46,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.sent: list[tuple[str, bool, int]] = []
         self.received: set[int] = set()
         self.flight = []
+        self.refused: set[int] = set()
         self.connected = False
 
     # ---- what may happen
@@ -95,6 +104,18 @@ class SpoolMachine(RuleBasedStateMachine):
                 self.accepted.add(record.seq)
         del self.flight[:count]
 
+    @precondition(lambda self: self.flight)
+    @rule(then=st.sampled_from(["later", "hold"]))
+    def the_broker_does_not_take_one_now(self, then):
+        record = self.flight.pop(0)
+        self.refused.add(record.seq)
+        getattr(self.world.spool, then)(record)
+
+    @rule()
+    def what_was_held_is_released(self):
+        self.refused |= {s for s in self.put if s not in self.received}
+        self.world.spool.release()
+
     @rule()
     def the_process_is_killed(self):
         # The commits that happened so far are what was accepted; then memory is gone.
@@ -151,7 +172,9 @@ class SpoolMachine(RuleBasedStateMachine):
         assert len(missing) <= self.counted
         for camera in CAMERAS:
             for replayed in (True, False):
-                firsts = list(dict.fromkeys(s for c, r, s in self.sent if c == camera and r is replayed))
+                # What the broker has sent back for later has lost its place, and no other has.
+                stream = [s for c, r, s in self.sent if c == camera and r is replayed and s not in self.refused]
+                firsts = list(dict.fromkeys(stream))
                 assert firsts == sorted(firsts), f"{camera}, replayed={replayed}: out of order: {firsts}"
         shutil.rmtree(self.folder)
 

@@ -1,17 +1,20 @@
 """The thread between outbox and transport, against transports that do every wrong thing."""
 
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from edge.clock import Clock
 from edge.errors import ConfigError
 from edge.message import Importance, Message
-from edge.outbox import MemoryOutbox
+from edge.outbox import SpoolOutbox
 from edge.sequence import Sequence, new_id
-from edge.transports import Acknowledged, Connected, Disconnected, Verdict
+from edge.spool import AgeClock, Bounds, Record, Spool
+from edge.transports import Acknowledged, Connected, Disconnected, Received, Verdict
 from edge.uplink import Uplink
 
 
@@ -24,6 +27,7 @@ class FakeTransport:
         self.sent = []
         self.connects = []
         self.disconnects = 0
+        self.acknowledged = []
         self.most_under_way = 0
         self.under_way = set()
         self.fail_with = None
@@ -49,7 +53,13 @@ class FakeTransport:
             notices, self._notices = self._notices, []
         return notices
 
-    def send(self, topic, payload, *, qos, retain):
+    def subscribe(self, filters):
+        self.filters = filters
+
+    def confirm(self, message):
+        self.acknowledged.append(message)
+
+    def send(self, topic, payload, *, qos, retain, extras=None):  # noqa: ARG002 - the protocol's
         if self.fail_with is not None:
             error, self.fail_with = self.fail_with, None
             raise error
@@ -76,17 +86,31 @@ class FakeTransport:
         return [topic for topic, *_ in self.sent]
 
 
+class Outbox(SpoolOutbox):
+    @property
+    def depth(self):
+        return self._spool.depth
+
+
 @contextmanager
 def running(transport, *, stop_s=1.0, **settings):
-    outbox = MemoryOutbox(max_messages=1000, max_bytes=1 << 20)
-    settings = {"min_wait_s": 0.01, "max_wait_s": 0.02, **settings}
-    uplink = Uplink(transport, outbox, status_topic="edge/n/status", clock=Clock(), **settings)
-    outbox.wake = uplink.wake
-    uplink.start()
-    try:
-        yield uplink, outbox
-    finally:
-        assert uplink.stop(stop_s)
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Spool(
+            Path(folder) / "spool",
+            bounds=Bounds(ballast_bytes=0, drain_per_s=1e6),
+            clock=AgeClock(time.monotonic, time.time, lambda: True),
+            mono_s=time.monotonic,
+            receipt=lambda drop: Record("edge/n/gap", drop.reason.encode(), 3),
+        )
+        settings = {"min_wait_s": 0.01, "max_wait_s": 0.02, **settings}
+        uplink = Uplink(transport, spool, status_topic="edge/n/status", clock=Clock(), **settings)
+        spool.inbox.wake = uplink.wake
+        uplink.start()
+        try:
+            yield uplink, Outbox(spool)
+        finally:
+            assert uplink.stop(stop_s)
+            spool.close()
 
 
 def event(n, importance=Importance.A, **more):
@@ -188,10 +212,10 @@ def test_uplink_when_send_raises_at_the_same_message_again_then_it_is_given_up_a
     transport = FakeTransport()
     send = transport.send
 
-    def raise_at_one(topic, payload, *, qos, retain):
+    def raise_at_one(topic, payload, *, qos, retain, extras=None):
         if topic == "edge/n/c/1":
             raise ValueError("poison")
-        return send(topic, payload, qos=qos, retain=retain)
+        return send(topic, payload, qos=qos, retain=retain, extras=extras)
 
     transport.send = raise_at_one
     with running(transport) as (uplink, outbox):
@@ -243,6 +267,76 @@ def test_uplink_when_the_broker_does_not_retain_then_nothing_is_sent_retained():
         until(lambda: uplink.sent == 1)
 
     assert not any(retain for *_, retain in transport.sent)
+
+
+def test_uplink_when_the_broker_acknowledges_nothing_then_the_connection_is_given_up_and_the_message_comes_again():
+    transport = FakeTransport(acknowledge=False)
+    with running(transport, ack_timeout_s=0.2) as (uplink, outbox):
+        outbox.put(event(1))
+        until(lambda: len(transport.connects) == 2)
+        transport.acknowledge = True
+        until(lambda: uplink.sent == 1)
+
+    assert transport.topics().count("edge/n/c/1") >= 2
+
+
+def test_uplink_when_policy_denies_a_topic_then_it_says_so_keeps_the_event_and_the_others_flow():
+    transport = FakeTransport()
+    transport.verdicts["edge/n/c/1"] = Verdict.DENIED
+    with running(transport, stop_s=0.1) as (uplink, outbox):
+        outbox.put(event(1))
+        until(lambda: uplink.refused == 1)
+        time.sleep(0.3)
+        assert uplink.refused == 1, "it waits half a minute"
+        outbox.put(event(2))
+        until(lambda: uplink.sent == 1)
+        assert "edge/n/c/1" in uplink.alarms["not-taken"]
+        until(lambda: outbox.depth == 1)
+
+
+def test_uplink_when_a_state_of_the_past_is_delivered_then_it_is_not_retained_over_the_present_one():
+    transport = FakeTransport(None, Connected())
+    with running(transport) as (uplink, outbox):
+        until(lambda: transport.connects)
+        for body in (b'{"a":1}', b'{"a":2}'):
+            outbox.put(Message("edge/n/c/state", body, Importance.B, retain=True, last_value=True, history=True))
+        time.sleep(0.05)
+        transport.say(Connected())
+        until(lambda: uplink.sent == 2)
+
+    states = [(p[:7], retain) for t, p, _, retain in transport.sent if t.endswith("state")]
+    assert states == [(b'{"a":1,', False), (b'{"a":2,', True)]
+
+
+def test_uplink_when_something_is_said_to_us_then_it_is_heard_before_it_is_acknowledged():
+    heard = []
+
+    class Ear:
+        filters = ("edge/n/cmd/+",)
+
+        def connected(self):
+            heard.append("connected")
+
+        def heard(self, message):
+            heard.append((message.topic, len(transport.acknowledged)))
+            if message.topic == "bad":
+                raise RuntimeError("stumbled")
+
+        def step(self):
+            pass
+
+    transport = FakeTransport()
+    with running(transport, hearing=Ear()) as (uplink, outbox):
+        until(lambda: uplink.connected)
+        transport.say(Received("edge/n/cmd/ping", b"{}", 1, token=7))
+        until(lambda: transport.acknowledged)
+        transport.say(Received("bad", b"{}", 1, token=8))
+        until(lambda: len(transport.acknowledged) == 2)
+        outbox.put(event(1))
+        until(lambda: uplink.sent == 1)
+
+    assert transport.filters == ("edge/n/cmd/+",)
+    assert heard[:3] == ["connected", ("edge/n/cmd/ping", 0), ("bad", 1)]
 
 
 def test_uplink_when_idle_then_it_costs_no_cpu():

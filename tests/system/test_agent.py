@@ -123,9 +123,13 @@ def test_run_when_it_is_told_to_stop_under_load_then_it_ends_at_once_and_says_st
     assert status == 0, agent.said
     assert time.monotonic() - begun < 5
     assert subscriber.wait_for("/status", lambda p: p == "stopped")
-    seqs = [e["seq"] for e in subscriber.events()]
-    assert seqs == list(range(1, len(seqs) + 1)), "none lost, none twice, in order"
-    ends = {c: [e["type"] for e in subscriber.events(c)][-1] for c in ("c0", "c1", "c2")}
+    events = subscriber.events()
+    seqs = sorted(e["seq"] for e in events)
+    assert seqs == list(range(1, len(seqs) + 1)), "none lost, none twice"
+    for replayed in (True, False):
+        stream = [e["seq"] for e in events if e["replayed"] is replayed]
+        assert stream == sorted(stream), "in order"
+    ends = {c: max(subscriber.events(c), key=lambda e: e["seq"])["type"] for c in ("c0", "c1", "c2")}
     assert set(ends.values()) == {"end"}
     assert subscriber.payloads("/status")[-1] == "stopped", "nothing is said after stopped"
     assert "Traceback" not in agent.said
@@ -138,12 +142,12 @@ def test_run_when_it_is_killed_then_the_last_will_says_offline_and_no_number_is_
     toml = config(broker, f'[cameras.door]\nsource = "{video}"\nloop = true\npace = "fast"', events="hold_s = 0")
     before: set[int] = set()
     boots = set()
-    for _ in range(3):
+    for run in range(1, 4):
         already = len(subscriber.events())
         agent = run_agent(toml)
         subscriber.wait_for("/event", lambda _: len(subscriber.events()) > already + 4)  # noqa: B023
         agent.kill()
-        subscriber.wait_for("/status", lambda p: p == "offline")
+        subscriber.wait_for("/status", lambda _: subscriber.payloads("/status").count("offline") == run)  # noqa: B023
         fresh = subscriber.events()[already:]
         assert before.isdisjoint(e["seq"] for e in fresh)
         before |= {e["seq"] for e in fresh}

@@ -1,0 +1,129 @@
+"""What carries a node's messages to its broker: the counter, the spool, the uplink; built, started and stopped as one."""
+
+import logging
+import time
+from typing import Any
+
+from edge.broker import mqtt_brokers
+from edge.clock import Clock, iso_utc
+from edge.config import Config, SpoolConfig
+from edge.message import Importance, encode
+from edge.outbox import SpoolOutbox
+from edge.sequence import Sequence, default_state_dir
+from edge.spool import AgeClock, Bounds, Drop, Record, Spool
+from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
+from edge.uplink import Hearing, Uplink
+
+__all__ = ["Delivery"]
+
+log = logging.getLogger(__name__)
+
+_SESSION_S = 86_400
+_LEAST_ACK_TIMEOUT_S = 10.0
+
+
+class Delivery:
+    """The way out. Events and reports put into `outbox`; everything else happens on the uplink's thread.
+
+    Raises:
+        ConfigError: when the state folder or a secret cannot be used, or another agent of this node is running.
+    """
+
+    def __init__(self, config: Config, *, boot_id: str, clock: Clock, hearing: Hearing | None = None) -> None:
+        mqtt = config.mqtt
+        self._node = mqtt.node
+        self._topic = f"{mqtt.root}/{mqtt.node}"
+        self._boot_id = boot_id
+        self._clock = clock
+        transport = _transport(config, hears=hearing is not None)
+        folder = config.state_dir or default_state_dir()
+        self.sequence = Sequence(folder, mqtt.node)
+        try:
+            self.spool = Spool(
+                folder / f"{mqtt.node}.spool",
+                bounds=_bounds(config.spool),
+                clock=AgeClock(time.monotonic, time.time, lambda: clock.state().synced),
+                mono_s=time.monotonic,
+                receipt=self._receipt,
+            )
+            self.sequence.go_on_from(self.spool.disk.seq_mark)
+        except BaseException:
+            self.sequence.close()
+            raise
+        self.outbox = SpoolOutbox(self.spool)
+        self.uplink = Uplink(
+            transport,
+            self.spool,
+            status_topic=f"{self._topic}/status",
+            clock=clock,
+            hearing=hearing,
+            min_wait_s=mqtt.reconnect_min_s,
+            max_wait_s=mqtt.reconnect_max_s,
+            ack_timeout_s=max(_LEAST_ACK_TIMEOUT_S, float(mqtt.keepalive_s)),
+        )
+        self.spool.inbox.wake = self.uplink.wake
+
+    def figures(self) -> dict[str, Any]:
+        """What `health` tells of the queue."""
+        uplink, disk = self.uplink, self.spool.disk
+        return {
+            "connected": uplink.connected,
+            "connects": uplink.connects,
+            "sent": uplink.sent,
+            "refused": uplink.refused,
+            "dead": uplink.dead,
+            "depth": self.spool.depth,
+            "bytes": disk.size,
+            "dropped": {importance.name: disk.dropped[importance] for importance in Importance},
+            "alarms": sorted({*uplink.alarms, *disk.alarms}),
+        }
+
+    def start(self) -> None:
+        """Starts the uplink's thread."""
+        self.uplink.start()
+
+    def stop(self, drain_s: float) -> bool:
+        """Sends what it can, keeps the rest on the disk; whether the thread has ended."""
+        return self.uplink.stop(drain_s)
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self.spool.close()
+        self.sequence.close()
+
+    def _receipt(self, drop: Drop) -> Record:
+        """`gap`: what was given up."""
+        payload = {
+            "schema": "gap/1.0",
+            "boot_id": self._boot_id,
+            "node": self._node,
+            "class": drop.letter,
+            "reason": drop.reason,
+            "count": drop.count,
+            "first_seq": drop.first_seq,
+            "last_seq": drop.last_seq,
+            "at": iso_utc(self._clock.wall_ns()),
+        }
+        return Record(f"{self._topic}/gap", encode(payload), int(Importance.A), qos=1, stamped=True)
+
+
+def _bounds(config: SpoolConfig) -> Bounds:
+    return Bounds(
+        max_bytes=config.max_bytes,
+        max_age_s=int(config.max_age_s),
+        group_s=config.group_s,
+        ballast_bytes=config.ballast_bytes,
+        drain_per_s=config.drain_per_s,
+        keep_acknowledged=config.keep_acknowledged,
+    )
+
+
+def _transport(config: Config, *, hears: bool) -> Transport:
+    if config.transport == "disabled":
+        return DisabledTransport()
+    if config.transport == "stdout":
+        return StdoutTransport()
+    mqtt = config.mqtt
+    client_id = mqtt.client_id or f"gluon-edge-{mqtt.node}"
+    brokers = mqtt_brokers(mqtt, client_id=client_id, session_s=_SESSION_S if hears else 0)
+    return MqttTransport(*brokers, will=Will(f"{mqtt.root}/{mqtt.node}/status", b"offline"))
