@@ -65,20 +65,21 @@ def convert(args: argparse.Namespace) -> Outcome:
         graph, symbol = load_for_inference(what.symbol, what.params, Path(folder))
         progress("translating", 1, 3)
         model = heads.finish(graph, task=what.task, input_hw=what.input_hw, labels=what.labels, **what.normalization)
+        # Weights are large: nobody keeps what nobody reads any more.
+        digests, models = dict(graph.digests), [model]
+        del graph, model
         progress("writing", 2, 3)
         spec = InputSpec(
             height=what.input_hw[0], width=what.input_hw[1], resize=what.resize, crop_ratio=what.crop_ratio
         )
         bundle = write_bundle(
             args.output,
-            model=model,
+            model=models.pop(),
             task=what.task,
             name=args.name or what.name,
             labels=what.labels,
             input_spec=spec,
-            source=Source.model_validate(
-                {"net": what.name, "normalization": what.normalization, "sha256": dict(graph.digests)}
-            ),
+            source=Source.model_validate({"net": what.name, "normalization": what.normalization, "sha256": digests}),
             golden=None if args.golden is None else read(args.golden),
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
             source_from={"symbol": symbol, "params": what.params},

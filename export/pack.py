@@ -100,7 +100,10 @@ def write_bundle(
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
+        outputs = _outputs(model)
+        opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
         _write(work / MODEL, model.SerializeToString(deterministic=True))
+        del model
         _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
         if report is not None:
             _write(work / "report.json", _json(report))
@@ -110,11 +113,11 @@ def write_bundle(
             "task": task,
             "source": source,
             "input": input_spec,
-            "outputs": _outputs(model),
+            "outputs": outputs,
             "classes": len(labels),
             "thresholds": thresholds or Thresholds(),
             "precision": precision,
-            "opset": next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}),
+            "opset": opset,
             "tools": _tools(),
         }
         _write_manifest(work, fields)
