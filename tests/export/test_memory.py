@@ -1,0 +1,55 @@
+"""Conversion needs less than three times the weights, whatever else it does: the whole command, in its own process."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import saved_models as models
+from conftest import ROOT
+
+_MEASURED = """
+import sys
+from pathlib import Path
+from export.cli import main
+code = main(sys.argv[1:])
+# Not ru_maxrss, which begins with that of the process that started this one.
+status = Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
+sys.exit(code)
+"""
+
+
+def _peak(folder, width, layers):
+    """Bytes of weights, and of the process at its largest."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    nodes = [{"op": "null", "name": "data", "inputs": []}]
+    weights = {}
+    inputs = 3 * 8 * 8
+    last = 0
+    for n, outputs in enumerate([*[width] * layers, 3]):
+        weights[f"arg:w{n}"] = rng.standard_normal((outputs, inputs), np.float32) * np.float32(0.01)
+        nodes.append({"op": "null", "name": f"w{n}", "inputs": []})
+        attrs = {"num_hidden": str(outputs), "no_bias": "True"}
+        reads = [[last, 0, 0], [len(nodes) - 1, 0, 0]]
+        nodes.append({"op": "FullyConnected", "name": f"fc{n}", "attrs": attrs, "inputs": reads})
+        last, inputs = len(nodes) - 1, outputs
+    (folder / "x-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": [[last, 0, 0]]}))
+    (folder / "x.params").write_bytes(models.params_bytes(weights))
+    command = [
+        sys.executable, "-c", _MEASURED, "convert", "--symbol", folder / "x-symbol.json", "--params", folder / "x.params",
+        "--task", "classification", "--input", "8x8", "--labels", "a,b,c", "--scale", "1", "-o", folder / "bundle",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return sum(array.nbytes for array in weights.values()), int(done.stdout.split()[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_convert_when_weights_are_large_then_memory_stays_under_three_times_their_size(tmp_path):
+    small, base = _peak(tmp_path / "small", 16, 1)
+    large, peak = _peak(tmp_path / "large", 2900, 3)
+    assert large > 60e6 > small
+    assert peak - base < 3 * large
