@@ -75,7 +75,7 @@ def _with_header(*parts: bytes) -> bytes:
     [
         (b"PK\x03\x04" + bytes(100), "not an MXNet parameter file"),
         (struct.pack("<QQQ", 0x112, 0, 1 << 60), "arrays"),
-        (_with_header(struct.pack("<Iii2q", 0xF993FAC9, 0, 2, 1 << 40, 1 << 40), bytes(64)), "truncated"),
+        (_with_header(struct.pack("<Iii2q", 0xF993FAC9, 0, 2, 1 << 40, 1 << 40), bytes(64)), "shape"),
         (_with_header(struct.pack("<Iiiq", 0xF993FAC9, 0, 1, -5), bytes(64)), "shape"),
         (_with_header(struct.pack("<Iii", 0xF993FAC9, 0, 4000), bytes(64)), "4000 dimensions"),
         (_with_header(struct.pack("<Iii", 0xF993FAC9, 1, 1), bytes(64)), "sparse"),
