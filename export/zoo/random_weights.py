@@ -19,6 +19,7 @@ __all__ = ["draw", "settle"]
 # some tenths of an anchor.
 _LOGIT_SPREAD: Final = 2.5
 _ANCHOR_SPREAD: Final = 1.0
+_REGION_SPREAD: Final = 5.0
 _OFFSET_SPREAD: Final = 1.0
 _RESIDUAL_GAIN: Final = 0.3
 _WEIGHTED: Final = {"Convolution", "FullyConnected", "Deconvolution"}
@@ -80,10 +81,14 @@ def _calibrate(graph: Graph, params: dict[str, Array], values: dict[Ref, Array])
 
 def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array]) -> None:
     offsets = _last_layers(graph, [index for index, node in enumerate(graph.nodes) if node.op == "_contrib_box_decode"])
-    # Thousands of anchors compete: with the spread of a classifier all the best scores would be 1.
-    logits = _ANCHOR_SPREAD if any("box_nms" in node.op for node in graph.nodes) else _LOGIT_SPREAD
+    ops = {node.op for node in graph.nodes}
+    # Thousands of anchors compete: with the spread of a classifier all the best scores would be 1. In two stages the
+    # regions are few and alike, and a wide spread keeps rounding from deciding which of them are taken.
+    anchors = "_contrib_box_nms" in ops and "_contrib_ROIAlign" not in ops
+    logits = _ANCHOR_SPREAD if anchors else _REGION_SPREAD if "_contrib_ROIAlign" in ops else _LOGIT_SPREAD
     layers = _last_layers(graph, [ref.node for ref in graph.heads])
-    for index in layers:
+    scaled: set[str] = set()
+    for index in sorted(layers):
         node = graph.nodes[index]
         # By the far end, not by the deviation: random features have long tails, trained heads have not.
         spread = float(np.quantile(np.abs(values[Ref(index, 0)]), 0.999)) / 3
@@ -92,8 +97,10 @@ def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array
         wanted = _OFFSET_SPREAD if index in offsets else logits
         for ref in node.inputs[1:]:
             name = graph.node(ref).name
-            if name in params:
+            # Levels of a pyramid share their weights.
+            if name in params and name not in scaled:
                 params[name] = params[name] * np.float32(wanted / spread)
+                scaled.add(name)
 
 
 def _last_layers(graph: Graph, starts: list[int]) -> set[int]:
