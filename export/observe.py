@@ -1,7 +1,7 @@
 """What values a model's tensors take on calibration pictures: ranges, and per-channel means. Nothing is stored but these.
 
-Min-max runs the pictures once, through reductions added to the graph. Entropy and percentile run them a second time
-and count each tensor's values into a histogram of fixed bins, one picture's activations in memory at a time.
+Min-max runs the pictures once, through reductions added to the graph. The other methods run them a second time and
+count each tensor's values into a histogram of fixed bins, one picture's activations in memory at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from export.errors import ExportError
 
 __all__ = ["METHODS", "Feed", "Method", "Observed", "activations", "observe", "reductions"]
 
-Method = Literal["minmax", "entropy", "percentile"]
+Method = Literal["minmax", "mse", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 _BINS = 2048
@@ -84,9 +84,8 @@ def observe(
             raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
     ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=False)}
     if method != "minmax":
-        choose = _entropy_limit if method == "entropy" else _percentile_limit
         histograms = _histograms(model, ranges, feed)
-        ranges = {name: _clip(ranges[name], counts, choose) for name, counts in histograms.items()}
+        ranges = {name: _clip(ranges[name], counts, _LIMITS[method]) for name, counts in histograms.items()}
     by_channel = dict(zip(channels, spans[len(wanted) :], strict=True))
     return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, by_channel, count)
 
@@ -171,6 +170,17 @@ def _percentile_limit(counts: NDArray[np.int64]) -> int:
     return int(np.searchsorted(total, total[-1] * _PERCENTILE / 100)) + 1
 
 
+def _squared_error_limit(counts: NDArray[np.int64]) -> int:
+    """The number of bins beyond which clipping costs more, in squared error, than coarser steps would."""
+    weights = counts.astype(np.float64)
+    weights[0] = 0  # zeros are exact whatever the step
+    middle = np.arange(_BINS) + 0.5
+    limits = np.arange(_LEVELS, _BINS + 1, 8)
+    rounding = np.array([(limit / 255) ** 2 / 12 * weights[:limit].sum() for limit in limits])
+    clipping = np.array([(np.square(middle[limit:] - limit) * weights[limit:]).sum() for limit in limits])
+    return int(limits[np.argmin(rounding + clipping)])
+
+
 def _entropy_limit(counts: NDArray[np.int64]) -> int:
     """The number of bins that loses least information (Kullback-Leibler) when quantized to 128 levels.
 
@@ -200,3 +210,10 @@ def _entropy_limit(counts: NDArray[np.int64]) -> int:
         if loss < best_loss:
             best, best_loss = limit, loss
     return best
+
+
+_LIMITS: dict[str, Callable[[NDArray[np.int64]], int]] = {
+    "mse": _squared_error_limit,
+    "percentile": _percentile_limit,
+    "entropy": _entropy_limit,
+}

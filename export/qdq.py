@@ -7,112 +7,38 @@ The pairs stand where onnxruntime fuses them into integer kernels: convolution (
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
-from export.rounding import Curvature, round_weights
+from export.observe import Observed
+from export.regions import Region, clip_bounds, constants_of, data_inputs
+from export.rounding import Rounder
+from export.scales import Scale, channel_scales, tied
+from export.weights import Layer, integer_weights
 
-__all__ = ["Scale", "insert_qdq", "watched"]
+__all__ = ["insert_qdq"]
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
-_HEADROOM = 1.1
-_MIN_SPAN = 1e-6  # a tensor that never leaves zero still needs a scale
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """real = (stored - zero) * scale, with `stored` uint8, or int8 when `signed`."""
-
-    scale: float
-    zero: int
-    signed: bool
-
-    @classmethod
-    def spanning(cls, low: float, high: float, *, signed: bool) -> Scale:
-        """256 levels from `low` to `high`, widened to hold an exact zero."""
-        low, high = min(low, 0.0), max(high, 0.0)
-        span = max(high - low, _MIN_SPAN)
-        # onnxruntime computes with float32 scales, so the zero point is rounded against that.
-        scale = float(np.float32(span / 255))
-        zero = int(np.clip(round(-low / scale), 0, 255))
-        return cls(scale, zero - 128 if signed else zero, signed)
-
-    @property
-    def low(self) -> float:
-        """The least value that can be stored."""
-        return ((-128 if self.signed else 0) - self.zero) * self.scale
-
-    @property
-    def high(self) -> float:
-        """The greatest value that can be stored."""
-        return ((127 if self.signed else 255) - self.zero) * self.scale
-
-
-def watched(graph: onnx.GraphProto, region: Region) -> list[str]:
-    """The tensors that get a scale, hence whose range must be known."""
-    constants = constants_of(graph)
-    names: dict[str, None] = {}
-    for i in sorted(region.nodes):
-        node = graph.node[i]
-        if i not in region.fused:
-            names.update(dict.fromkeys(data_inputs(node, constants)))
-        if i not in region.fused.values() and i not in region.float_out:
-            names.update(dict.fromkeys(node.output))
-    return list(names)
 
 
 def insert_qdq(
     model: onnx.ModelProto,
     region: Region,
-    ranges: Mapping[str, tuple[float, float]],
+    observed: Observed,
+    rounder: Rounder,
     *,
     signed: bool = False,
     per_channel: bool = True,
-    means: Mapping[str, NDArray[np.float64]] | None = None,
-    channels: Mapping[str, NDArray[np.float64]] | None = None,
-    curvatures: Mapping[str, Curvature] | None = None,
 ) -> onnx.ModelProto:
     """`model` with `region` in QDQ; activations int8 when `signed`, else uint8; weights always int8, symmetric.
 
-    `means` are the average inputs of the cores by channel: with them, the shift that rounding the weights gives
-    each output channel on average is taken back in its bias. `channels` are the ranges [2, C] of the last
-    convolutions' channels: with them, each channel is stored with a scale of its own. `curvatures` are what
-    `export.rounding` rounds convolutions' weights with; without, each goes to its nearest integer.
+    Where `observed` has the mean of a convolution's input, its bias takes back what rounding the weights adds on
+    average; where it has the range of each channel of a last convolution, each is stored with a scale of its own.
     """
-    tied = _tied(model.graph, region, ranges)
-    writer = _Writer(model, region, tied, signed, per_channel, means or {}, channels or {}, curvatures or {})
-    return writer.write()
-
-
-def _tied(
-    graph: onnx.GraphProto, region: Region, ranges: Mapping[str, tuple[float, float]]
-) -> dict[str, tuple[float, float]]:
-    """Ranges, with one for all tensors between which values are only moved."""
-    constants = constants_of(graph)
-    root: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while root.setdefault(name, name) != name:
-            name = root[name]
-        return name
-
-    for i in sorted(region.nodes):
-        node = graph.node[i]
-        if node.op_type in CARRIES:
-            names = [*data_inputs(node, constants), *node.output]
-            for other in names[1:]:
-                root[find(other)] = find(names[0])
-    spans: dict[str, tuple[float, float]] = {}
-    for name, (low, high) in ranges.items():
-        a, b = spans.get(find(name), (low, high))
-        spans[find(name)] = min(a, low), max(b, high)
-    return {name: spans[find(name)] for name in ranges}
+    return _Writer(model, region, observed, rounder, signed=signed, per_channel=per_channel).write()
 
 
 class _Writer:
@@ -120,36 +46,32 @@ class _Writer:
         self,
         model: onnx.ModelProto,
         region: Region,
-        ranges: Mapping[str, tuple[float, float]],
+        observed: Observed,
+        rounder: Rounder,
+        *,
         signed: bool,
         per_channel: bool,
-        means: Mapping[str, NDArray[np.float64]],
-        channels: Mapping[str, NDArray[np.float64]],
-        curvatures: Mapping[str, Curvature],
     ) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         self.graph = self.model.graph
         self.region = region
+        self.observed = observed
+        self.rounder = rounder
         self.signed = signed
         self.per_channel = per_channel
-        self.means = means
-        self.channels = channels
-        self.curvatures = curvatures
         self.constants = constants_of(self.graph)
-        self.ranges = ranges
-        self.scales = {name: Scale.spanning(*span, signed=signed) for name, span in ranges.items()}
+        self.ranges = tied(self.graph, region, observed.ranges)
+        self.scales = {name: Scale.spanning(*span, signed=signed) for name, span in self.ranges.items()}
         self.nodes: list[onnx.NodeProto] = []
         self.renamed: dict[str, str] = {}  # float tensor -> what 8-bit readers read instead
+        self.stored: dict[str, tuple[str, Scale]] = {}
         self.taken = {name for node in self.graph.node for name in (*node.output, *node.input, node.name)}
         self.numbers = itertools.count()
         self.held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-        self.stored: dict[str, tuple[str, Scale]] = {}
-        kept_float = {
-            n.input[0] for i, n in enumerate(self.graph.node) if i not in region.nodes and n.op_type in _WEIGHTED
-        }
-        self.own_scales = channels.keys() - kept_float if per_channel else set()
         self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
+        others = [n for i, n in enumerate(self.graph.node) if i not in region.nodes and n.op_type in _WEIGHTED]
+        self.own_scales = observed.channels.keys() - {n.input[0] for n in others} if per_channel else set()
 
     def write(self) -> onnx.ModelProto:
         for i, original in enumerate(self.graph.node):
@@ -182,7 +104,7 @@ class _Writer:
             self._end(node, sources[0])
             return
         if i in self.region.cores:
-            self._weights(node, sources[0])
+            self._weights(node, self._layer(node, sources[0]))
         if i in self.region.float_out or i in self.region.fused.values():
             self.nodes.append(node)
         else:
@@ -204,16 +126,13 @@ class _Writer:
         undone where the steps become float again.
         """
         name = node.output[0]
-        low, high = self.channels[name]
-        bottom, top = self.ranges[name]
-        # Rare objects are rare in calibration too: no channel is trusted to stay within a quarter of the others' range.
-        spans = zip(np.minimum(low * _HEADROOM, bottom / 4), np.maximum(high * _HEADROOM, top / 4), strict=True)
-        scales = [Scale.spanning(a, b, signed=self.signed) for a, b in spans]
+        scales = channel_scales(self.ranges[name], self.observed.channels[name], signed=self.signed)
         factors = np.array([s.scale for s in scales])
         dtype = np.int8 if self.signed else np.uint8
         zeros = np.array([s.zero for s in scales], dtype)
         first = -128 if self.signed else 0
-        self._weights(node, source, unit=factors, offset=zeros.astype(np.float64) - first)
+        layer = self._layer(node, source).in_units(factors, zeros.astype(np.float64) - first)
+        self._weights(node, layer)
         raw, stored = self._fresh(), self._fresh()
         node.output[0] = raw
         one, zero = self._constant(np.array(1, np.float32)), self._constant(np.array(first, dtype))
@@ -270,58 +189,22 @@ class _Writer:
         self.nodes.append(helper.make_node("QuantizeLinear", [source, factor, zero], [stored]))
         self.nodes.append(helper.make_node("DequantizeLinear", [stored, factor, zero], [target]))
 
-    def _weights(
-        self,
-        node: onnx.NodeProto,
-        source: str,
-        *,
-        unit: NDArray[np.float64] | None = None,
-        offset: NDArray[np.float64] | None = None,
-    ) -> None:
-        """Store weights and bias in integers; with `unit` [out] the node computes in steps of it, plus `offset`."""
-        weights = self._array(node.input[1]).astype(np.float64)
-        axis = _output_axis(node)
-        bias = self._array(node.input[2]).astype(np.float64).reshape(-1) if _has_bias(node) else None
-        if unit is not None and offset is not None:
-            weights = weights / unit.reshape(-1, *[1] * (weights.ndim - 1))
-            bias = (0 if bias is None else bias / unit) + offset
-        around = tuple(a for a in range(weights.ndim) if a != axis) if self.per_channel else None
-        peak = np.atleast_1d(np.abs(weights).max(axis=around))
-        factor = np.maximum(peak / 127, 1e-12)
-        activation = self.scales[source].scale
-        if bias is not None:  # the bias is int32 in units of both scales, and must not overflow there
-            factor = np.maximum(
-                factor, np.abs(bias if self.per_channel else np.abs(bias).max()) / (activation * 2.0**30)
-            )
-        factor = factor.astype(np.float32).astype(np.float64)
-        shape = [1] * weights.ndim
-        shape[axis] = -1
-        grid = factor.reshape(shape) if self.per_channel else factor[0]
-        curvature = self.curvatures.get(node.output[0])
-        if curvature is None:
-            stored = np.clip(np.rint(weights / grid), -127, 127)
-        else:
-            stored = round_weights(weights, grid, curvature)
-        shift = self._shift(node, source, stored * grid - weights)
-        if shift is not None and node.op_type != "MatMul":
-            bias = -shift if bias is None else bias - shift
-        node.input[1] = self._dequantized(stored.astype(np.int8), factor, axis)
-        if bias is not None:
-            grain = factor * activation
-            steps = np.clip(np.rint(bias / grain), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-            name = self._dequantized(steps, grain, 0)
-            del node.input[2:]
-            node.input.append(name)
+    def _layer(self, node: onnx.NodeProto, source: str) -> Layer:
+        weights = self._array(node.input[1])
+        bias = self._array(node.input[2]).reshape(-1) if len(node.input) > 2 and node.input[2] else None
+        attributes = {a.name: a.i for a in node.attribute}
+        axis = 0 if node.op_type == "Conv" or (node.op_type == "Gemm" and attributes.get("transB")) else 1
+        mean = self.observed.means.get(source)
+        name = node.output[0]
+        return Layer(name, weights, bias, axis, attributes.get("group", 1), self.scales[source].scale, mean)
 
-    def _shift(self, node: onnx.NodeProto, source: str, error: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """What the rounding of the weights adds to each output channel on the calibration images, on average."""
-        mean = self.means.get(source)
-        if mean is None or node.op_type != "Conv":
-            return None
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        per_input = error.sum(axis=(2, 3))  # [out, in / groups]
-        inputs = mean.reshape(groups, -1).repeat(error.shape[0] // groups, axis=0)
-        return np.asarray((per_input * inputs).sum(axis=1))
+    def _weights(self, node: onnx.NodeProto, layer: Layer) -> None:
+        """Give `node` the layer's weights and bias in integers."""
+        found = integer_weights(layer, self.rounder, per_channel=self.per_channel)
+        node.input[1] = self._dequantized(found.weights, found.steps, layer.axis)
+        del node.input[2:]
+        if found.bias is not None:
+            node.input.append(self._dequantized(found.bias, found.bias_steps, 0))
 
     def _dequantized(self, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
         scales = np.asarray(factor if self.per_channel else factor[0], np.float32)
@@ -333,8 +216,8 @@ class _Writer:
         self.nodes.append(node)
         return str(node.output[0])
 
-    def _array(self, name: str) -> NDArray[np.generic]:
-        return np.asarray(numpy_helper.to_array(self.constants[name]))
+    def _array(self, name: str) -> NDArray[np.float64]:
+        return np.asarray(numpy_helper.to_array(self.constants[name]), np.float64)
 
     def _constant(self, value: NDArray[np.generic]) -> str:
         """The initializer with this value; equal small ones (zero points, scales) are held once."""
@@ -349,15 +232,3 @@ class _Writer:
         while (name := f"q{next(self.numbers)}") in self.taken:
             pass
         return name
-
-
-def _has_bias(node: onnx.NodeProto) -> bool:
-    return len(node.input) > 2 and bool(node.input[2])
-
-
-def _output_axis(node: onnx.NodeProto) -> int:
-    if node.op_type == "Conv":
-        return 0
-    if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
-        return 0
-    return 1

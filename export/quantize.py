@@ -24,9 +24,10 @@ from export.errors import ExportError
 from export.gate import Verdict, gate
 from export.observe import Method, Observed, observe
 from export.progress import Progress, silent
-from export.qdq import insert_qdq, watched
+from export.qdq import insert_qdq
 from export.regions import Region, constants_of, data_inputs, find_region
-from export.rounding import Curvature, curvatures
+from export.rounding import Rounder, curvatures
+from export.scales import watched
 
 __all__ = ["Calibrated", "Quantized", "Scheme", "Verdict", "calibrate", "gate", "quantize"]
 
@@ -60,7 +61,7 @@ class Calibrated:
     per_channel: bool
     bias_correction: bool
     equalized: int
-    curvatures: dict[str, Curvature]
+    rounder: Rounder
     skipped: dict[Path, str]
 
     def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
@@ -70,16 +71,8 @@ class Calibrated:
             ExportError: when there is nothing to quantize, or the result is not what was planned.
         """
         region = find_region(self.model.graph, keep_float=keep_float)
-        means = self.observed.means if self.bias_correction else None
         result = insert_qdq(
-            self.model,
-            region,
-            self.observed.ranges,
-            signed=self.signed,
-            per_channel=self.per_channel,
-            means=means,
-            channels=self.observed.channels,
-            curvatures=self.curvatures,
+            self.model, region, self.observed, self.rounder, signed=self.signed, per_channel=self.per_channel
         )
         _check(self.model, result, region)
         return Quantized(result, self._report(region, result), self.bundle)
@@ -102,7 +95,7 @@ class Calibrated:
             "per_channel": self.per_channel,
             "bias_correction": self.bias_correction,
             "equalized": self.equalized,
-            "rounding": "compensated" if self.curvatures else "nearest",
+            "rounding": "compensated" if self.rounder else "nearest",
             "images": self.observed.images,
             "images_skipped": {path.name: why for path, why in self.skipped.items()},
             "quantized": dict(sorted(in_8_bits.items())),
@@ -152,7 +145,16 @@ def calibrate(
     reader.warn_of_skipped()
     signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
     return Calibrated(
-        bundle, model, observed, method, signed, per_channel, bias_correction, equalized, related, reader.skipped
+        bundle,
+        model,
+        observed,
+        method,
+        signed,
+        per_channel,
+        bias_correction,
+        equalized,
+        Rounder(related),
+        reader.skipped,
     )
 
 

@@ -8,7 +8,7 @@ as in Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from export.observe import Feed, activations
 from export.regions import Region, constants_of
 
-__all__ = ["Curvature", "curvatures", "round_weights"]
+__all__ = ["Curvature", "Rounder", "curvatures", "round_weights"]
 
 _FULL = 1200  # longest patch whose inputs are all related to each other; beyond, those of one position only
 _SAMPLES = 6000  # patches looked at in all, for each convolution
 _DAMPING = 0.01
+_LIMIT = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,29 @@ def curvatures(model: onnx.ModelProto, region: Region, feed: Feed, images: int) 
     return {name: Curvature(sums[w], whole[w]) for w, names in windows.items() for name in names}
 
 
+class Rounder:
+    """Rounds layers' weights, each once however often it is asked; to the nearest integer where no H is known."""
+
+    def __init__(self, curvatures: Mapping[str, Curvature]) -> None:
+        self._curvatures = curvatures
+        self._known: dict[str, tuple[bytes, NDArray[np.float64]]] = {}
+
+    def __call__(self, name: str, weights: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Integers within +-127, of the layer whose output is called `name`; `grid` is the size of a step."""
+        curvature = self._curvatures.get(name)
+        if curvature is None:
+            return np.asarray(np.clip(np.rint(weights / grid), -_LIMIT, _LIMIT))
+        real = (weights / grid).astype(np.float32).tobytes()
+        if name not in self._known or self._known[name][0] != real:
+            self._known[name] = real, round_weights(weights, grid, curvature)
+        return self._known[name][1]
+
+    def __bool__(self) -> bool:
+        return bool(self._curvatures)
+
+
 def round_weights(
-    weights: NDArray[np.float64], grid: NDArray[np.float64], curvature: Curvature, limit: int = 127
+    weights: NDArray[np.float64], grid: NDArray[np.float64], curvature: Curvature, limit: int = _LIMIT
 ) -> NDArray[np.float64]:
     """Integers q [out, in / groups, h, w] within +-limit with q * grid near weights where it matters.
 

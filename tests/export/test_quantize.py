@@ -23,7 +23,7 @@ from edge.stages import Stage
 from export.calibrate import images, read
 from export.equalize import equalize
 from export.errors import ExportError
-from export.observe import observe
+from export.observe import METHODS, observe
 from export.quantize import calibrate, quantize, with_model
 from export.regions import find_region
 
@@ -70,7 +70,7 @@ def test_quantized_net_says_what_the_float_one_says(
     assert found.report["scheme"] == scheme
 
 
-@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("method", METHODS)
 def test_quantized_net_holds_with_each_calibration_method(colours: tuple[Bundle, list[Path]], method: str) -> None:
     bundle, paths = colours
     found = quantize(bundle, paths, method=method)
@@ -237,7 +237,7 @@ def test_observed_ranges_are_those_of_the_values_and_methods_only_narrow_them() 
     low, high = observe(model, [watched], lambda _: tensors).ranges[watched]
     everything = np.concatenate(tensors).astype(np.float32) - np.array([123.675, 116.28, 103.53], np.float32)
     assert (low, high) == pytest.approx((everything.min(), everything.max()))
-    for method in ("entropy", "percentile"):
+    for method in METHODS[1:]:
         narrow = observe(model, [watched], lambda _: tensors, method=method).ranges[watched]
         assert low <= narrow[0] < narrow[1] <= high
 

@@ -1,0 +1,94 @@
+"""Scales: what real value an 8-bit integer of a tensor stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.regions import CARRIES, Region, constants_of, data_inputs
+
+__all__ = ["Scale", "channel_scales", "tied", "watched"]
+
+_MIN_SPAN = 1e-6  # a tensor that never leaves zero still needs a scale
+_HEADROOM = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """real = (stored - zero) * scale, with `stored` uint8, or int8 when `signed`."""
+
+    scale: float
+    zero: int
+    signed: bool
+
+    @classmethod
+    def spanning(cls, low: float, high: float, *, signed: bool) -> Scale:
+        """256 levels from `low` to `high`, widened to hold an exact zero."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        span = max(high - low, _MIN_SPAN)
+        # onnxruntime computes with float32 scales, so the zero point is rounded against that.
+        scale = float(np.float32(span / 255))
+        zero = int(np.clip(round(-low / scale), 0, 255))
+        return cls(scale, zero - 128 if signed else zero, signed)
+
+    @property
+    def low(self) -> float:
+        """The least value that can be stored."""
+        return ((-128 if self.signed else 0) - self.zero) * self.scale
+
+    @property
+    def high(self) -> float:
+        """The greatest value that can be stored."""
+        return ((127 if self.signed else 255) - self.zero) * self.scale
+
+
+def watched(graph: onnx.GraphProto, region: Region) -> list[str]:
+    """The tensors that get a scale, hence whose range must be known."""
+    constants = constants_of(graph)
+    names: dict[str, None] = {}
+    for i in sorted(region.nodes):
+        node = graph.node[i]
+        if i not in region.fused:
+            names.update(dict.fromkeys(data_inputs(node, constants)))
+        if i not in region.fused.values() and i not in region.float_out:
+            names.update(dict.fromkeys(node.output))
+    return list(names)
+
+
+def tied(
+    graph: onnx.GraphProto, region: Region, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Ranges, with one for all tensors between which values are only moved."""
+    constants = constants_of(graph)
+    root: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while root.setdefault(name, name) != name:
+            name = root[name]
+        return name
+
+    for i in sorted(region.nodes):
+        node = graph.node[i]
+        if node.op_type in CARRIES:
+            names = [*data_inputs(node, constants), *node.output]
+            for other in names[1:]:
+                root[find(other)] = find(names[0])
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in ranges.items():
+        a, b = spans.get(find(name), (low, high))
+        spans[find(name)] = min(a, low), max(b, high)
+    return {name: spans[find(name)] for name in ranges}
+
+
+def channel_scales(span: tuple[float, float], channels: NDArray[np.float64], *, signed: bool) -> list[Scale]:
+    """A scale a channel, from the channels' ranges [2, C] and their tensor's.
+
+    Rare objects are rare in calibration too: no channel is trusted to stay within a quarter of the tensor's range.
+    """
+    low = np.minimum(channels[0] * _HEADROOM, span[0] / 4)
+    high = np.maximum(channels[1] * _HEADROOM, span[1] / 4)
+    return [Scale.spanning(a, b, signed=signed) for a, b in zip(low, high, strict=True)]
