@@ -20,10 +20,10 @@ from models import (
 
 from edge.bundle import Bundle
 from edge.stages import Stage
-from export.calibrate import images, read
+from export.calibrate import Reader, images, read
 from export.equalize import equalize
 from export.errors import ExportError
-from export.observe import METHODS, observe
+from export.observe import METHODS, activations, observe
 from export.quantize import calibrate, quantize, with_model
 from export.regions import find_region
 
@@ -248,3 +248,49 @@ def test_observed_means_are_by_channel() -> None:
     tensors = [np.full((1, SIDE, SIDE, 3), v, np.uint8) for v in (100, 200)]
     means = observe(model, [watched], lambda _: tensors, means=[watched]).means[watched]
     assert means == pytest.approx(np.array([150 - 123.675, 150 - 116.28, 150 - 103.53]), abs=1e-3)
+
+
+def test_layer_kept_float_is_left_alone_by_the_runtime_too(tmp_path: Path) -> None:
+    """onnxruntime rounds float weights between two 8-bit tensors itself, with one scale for all channels."""
+    net = Net()
+    rng = np.random.default_rng(7)
+    spread = np.array([1, 0.03, 0.001]).reshape(-1, 1, 1, 1)
+    x = net.add("Relu", net.conv(net.front(), rng.normal(0, 0.02, (3, 3, 3, 3)) * spread, bias=False))
+    y = net.add("Relu", net.conv(x, np.abs(rng.normal(0, 1, (3, 1, 3, 3))) / spread, bias=False, group=3))
+    z = net.conv(y, rng.normal(0, 1, (3, 3, 1, 1)))
+    net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), out="scores", axis=1)
+    bundle = bundle_of(net.model("classification"), "classification", COLOURS)
+    calibrated = calibrate(bundle, images(colour_pictures(tmp_path)), equalization=False)
+    found = calibrated.quantize([calibrated.cores[1]]).model
+    ran = _optimized(found, tmp_path)
+    assert (ran["FusedConv"] + ran["Conv"], ran["QLinearConv"]) == (1, 2)
+    tensor = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+    answers = []
+    for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
+        settings = ort.SessionOptions()
+        settings.graph_optimization_level = level
+        settings.log_severity_level = 3
+        session = ort.InferenceSession(found.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        answers.append(session.run(["scores"], {"image": tensor})[0])
+    np.testing.assert_allclose(answers[0], answers[1], atol=0.02)
+
+
+def test_last_convolution_stores_each_channel_with_its_own_scale(tmp_path: Path) -> None:
+    """Small channels beside large ones keep their precision where everything after is float."""
+    net = Net()
+    head = np.zeros((4, 3, 1, 1), np.float32)
+    head[:, :, 0, 0] = [[5, 0, 0], [0, 0.4, 0], [0, 0, 0.4], [0, 0, 0]]
+    x = net.add("Relu", net.conv(net.front(), np.eye(3).reshape(3, 3, 1, 1), bias=False))
+    raw = net.conv(x, head, bias=False)
+    net.add("Cast", net.add("ArgMax", raw, axis=1, keepdims=0), to=onnx.TensorProto.UINT8, out="mask")
+    bundle = bundle_of(net.model("segmentation"), "segmentation", ("none", *COLOURS))
+    paths = images(colour_pictures(tmp_path, 2))
+    tensors = list(Reader(bundle, paths).each("testing"))
+    found = quantize(bundle, paths).model
+    before, after = (
+        np.concatenate([v[0] for v in activations(m, [raw], tensors)])
+        for m in (onnx.load_from_string(bundle.model), found)
+    )
+    error = np.abs(after - before).max(axis=(0, 2, 3))
+    assert error[0] > 0.5, "one step of the largest channel"
+    assert error[1:].max() < 0.75, "steps of a quarter of it, and the rounding of the input"
