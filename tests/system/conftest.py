@@ -54,7 +54,7 @@ class Broker:
             f"listener {self.port} 127.0.0.1",
             f"allow_anonymous {'true' if anonymous else 'false'}",
             "log_type all",
-            "max_queued_messages 0",  # a slow subscriber of a test is not to lose what the agent delivered
+            "max_queued_messages 1000000",  # a slow subscriber of a test is not to lose what the agent delivered
             extra,
         ]
         if os.geteuid() == 0:
