@@ -10,11 +10,12 @@ import pytest
 import sagemaker_models as models
 
 from edge.bundle import read_bundle
-from export import heads, sagemaker, source
+from export import heads, sagemaker, source, zoo
 from export.archive import unpack
 from export.cli import main
 from export.errors import ExportError, SourceError
 from export.prune import prune_training
+from export.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,11 @@ def test_convert_when_a_semantic_segmentation_archive_is_given_then_the_net_is_r
     assert graph.free_variables() == ["data"]
     trained = source.load_params(tmp_path / "model_algo-1")
     assert sum(array.size for array in graph.params.values()) == sum(array.size for array in trained.values())
+    if algorithm == "fcn":
+        model = heads.finish(graph, task=found.task, input_hw=(64, 64), labels=list("abcd"), **found.normalization)
+        pictures = zoo.pictures(1, (64, 64), seed=3)
+        compared = verify(found.symbol, found.params, model, pictures, task=found.task, **found.normalization)
+        assert compared.ok, compared.to_json()
 
 
 def test_convert_when_labels_do_not_fit_then_fails_with_both_numbers(detector, tmp_path, capsys):
