@@ -14,18 +14,24 @@ from edge.bundle import read_bundle
 from edge.cameras import open_camera
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
+from edge.commands import Gate
 from edge.config import Config
+from edge.control import Control
 from edge.delivery import Delivery
+from edge.desk import Desk
 from edge.errors import SessionError
 from edge.events import Events
 from edge.health import Health
+from edge.homeassistant import Seen, discovery, discovery_topic, status_topic
 from edge.latest import Latest
-from edge.payloads import Payloads
+from edge.message import Importance, Message, encode
+from edge.payloads import Payloads, board
 from edge.pipeline import Pipeline
 from edge.report import Report
 from edge.scene import Scene
 from edge.sequence import new_id
 from edge.session import SessionOptions
+from edge.signing import Keys
 from edge.stages import Stage
 
 __all__ = ["Agent", "run"]
@@ -34,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _TASKS = frozenset({"classification", "detection"})
 _CAMERAS_STOP_S = 4.5
+_DESK_STOP_S = 1.0
 _DRAIN_S, _DRAIN_AFTER_FILES_S = 2.0, 15.0
 
 
@@ -57,8 +64,7 @@ class Agent:
         self._provider = stage.session.provider
         self._fell_away = dict(stage.session.fell_away)
         boot_id = new_id(clock.wall_ns())
-        self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock)
-        payloads = Payloads(
+        self._payloads = payloads = Payloads(
             root=mqtt.root,
             node=mqtt.node,
             boot_id=boot_id,
@@ -72,11 +78,14 @@ class Agent:
             },
             labels=bundle.labels,
         )
+        enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+        self._control = control = Control(list(enabled))
+        self._desk = self._build_desk() if config.transport == "mqtt" else None
+        self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock, hearing=self._desk)
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
         exclusive = manifest.task == "classification"
         ev = config.events
-        enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         self._events = Events(
             payloads,
             delivery.outbox,
@@ -90,7 +99,8 @@ class Agent:
         lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
         self._slots = Latest(list(enabled), lossless=lossless)
         readers = [CameraReader(n, c, open_camera, self._slots, self._report, clock) for n, c in enabled.items()]
-        self._pipeline = Pipeline(readers, self._slots, stage, self._events, health, clock, on_end)
+        self._pipeline = Pipeline(readers, self._slots, stage, self._events, health, clock, on_end, looks=control.looks)
+        control.attach(self._events, readers)
         self._unknown = sorted(set(ev.labels) - set(bundle.labels))
 
     def start(self) -> None:
@@ -106,8 +116,54 @@ class Agent:
             if not camera.enabled:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
         self._events.open()
+        if self._desk is not None:
+            self._desk.open(self._delivery.spool, self._delivery.uplink.wake)
+            self._control.restore(self._desk.saved("threshold"))
         self._delivery.start()
         self._pipeline.start()
+
+    def _build_desk(self) -> Desk | None:
+        config, payloads = self._config, self._payloads
+        commands, home = config.commands, config.homeassistant
+        if not (commands.enabled or home.enabled):
+            return None
+        gate = Gate(
+            node=config.mqtt.node,
+            allow=frozenset(commands.allow) if commands.enabled else frozenset(),
+            keys=Keys(commands.keys),
+            signed=commands.signed,
+            counter_of=lambda key: self._desk.counter(key) if self._desk is not None else 0,
+        )
+        return Desk(
+            payloads,
+            gate,
+            self._control.verbs() if commands.enabled else {},
+            self._control.switches() if commands.enabled else {},
+            hello=status_topic(home.prefix) if home.enabled else None,
+            introduce=self._introduce if home.enabled else lambda: None,
+        )
+
+    def _introduce(self) -> None:
+        """Tells Home Assistant what there is."""
+        config, payloads = self._config, self._payloads
+        labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
+        wanted = set(config.events.labels)
+        shown = {topic: label for topic, label in labels.items() if not wanted or label in wanted}
+        switches = ("detect",) if config.commands.enabled else ()
+        document = discovery(
+            root=payloads.root,
+            node=payloads.node,
+            version=__version__,
+            model=payloads.model,
+            hardware=board(),
+            cameras={
+                name: Seen(shown if config.events.counts else {}, switches=switches if camera.enabled else ())
+                for name, camera in config.cameras.items()
+            },
+        )
+        topic = discovery_topic(config.homeassistant.prefix, payloads.node)
+        message = Message(topic, encode(document), Importance.B, retain=True, stamped=False, last_value=True)
+        self._delivery.outbox.put(message)
 
     def publish_health(self) -> None:
         """One `health` message."""
@@ -117,7 +173,13 @@ class Agent:
         """Stops everything in order; whether every thread has ended."""
         begun = time.monotonic()
         stuck: list[str] = []
-        for step in (self._stop_pipeline, self._say_last_words, lambda: self._stop_uplink(drain_s), self._close):
+        for step in (
+            self._stop_pipeline,
+            self._stop_desk,
+            self._say_last_words,
+            lambda: self._stop_uplink(drain_s),
+            self._close,
+        ):
             try:
                 stuck += step()
             except Exception:  # noqa: PERF203 - one that cannot stop must not keep the others from it
@@ -130,6 +192,9 @@ class Agent:
 
     def _stop_pipeline(self) -> list[str]:
         return self._pipeline.stop(_CAMERAS_STOP_S)
+
+    def _stop_desk(self) -> list[str]:
+        return [] if self._desk is None or self._desk.close(_DESK_STOP_S) else ["commands"]
 
     def _say_last_words(self) -> list[str]:
         self._events.close()

@@ -22,9 +22,11 @@ __all__ = [
     "Address",
     "CameraConfig",
     "CameraKind",
+    "CommandsConfig",
     "Config",
     "EventsConfig",
     "HealthConfig",
+    "HomeAssistantConfig",
     "ModelConfig",
     "MqttConfig",
     "SpoolConfig",
@@ -46,6 +48,7 @@ def _from_the_files_folder(path: Path, info: ValidationInfo) -> Path:
 LocalPath = Annotated[Path, AfterValidator(_from_the_files_folder)]
 """A path as written, taken from the folder of the configuration file when it is relative."""
 
+Verb = Literal["ping", "detect", "threshold", "restart_camera", "snapshot", "replay", "receipt", "reload", "update"]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -215,6 +218,30 @@ class SpoolConfig(_Section):
     keep_acknowledged: bool = False
 
 
+class CommandsConfig(_Section):
+    """`[commands]`: what may be asked of the node over the wire, and by whom."""
+
+    enabled: bool = True
+    allow: tuple[Verb, ...] = ("ping", "detect", "threshold", "restart_camera", "snapshot", "replay", "receipt")
+    signed: bool = False
+    keys: Annotated[tuple[LocalPath, ...], Field(max_length=16)] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "CommandsConfig":
+        if self.signed and not self.keys:
+            raise ValueError("signed needs keys: the files with the public keys that may sign")
+        return self
+
+
+class HomeAssistantConfig(_Section):
+    """`[homeassistant]`: whether Home Assistant is told about the node, and where."""
+
+    enabled: bool = True
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,2}$")] = (
+        "homeassistant"
+    )
+
+
 class HealthConfig(_Section):
     """`[health]`: the node's own figures."""
 
@@ -230,6 +257,8 @@ class Config(_Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     events: EventsConfig = EventsConfig()
     spool: SpoolConfig = SpoolConfig()
+    commands: CommandsConfig = CommandsConfig()
+    homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     health: HealthConfig = HealthConfig()
     state_dir: LocalPath | None = None
 

@@ -74,6 +74,10 @@ class Events:
         self._repeats = Repeats(log)
         self.dead = 0
 
+    def set_threshold(self, value: float) -> None:
+        """The least score that makes an event, from the next frame on. Any thread may."""
+        self._threshold = value
+
     def open(self) -> None:
         """Says that nothing is in view yet, over what an earlier run may have left at the broker."""
         if len(self._wanted) <= _MAX_ZEROES:

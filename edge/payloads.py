@@ -14,9 +14,9 @@ from edge.scene import Change, Sighting
 from edge.sequence import topic_name
 from edge.stages import Timing
 
-__all__ = ["SCHEMAS", "Payloads"]
+__all__ = ["SCHEMAS", "Payloads", "board"]
 
-SCHEMAS = ("event/1.0", "frame/1.0", "gap/1.0", "health/1.0", "info/1.0", "state/1.0")
+SCHEMAS = ("ack/1.0", "command/1.0", "event/1.0", "frame/1.0", "gap/1.0", "health/1.0", "info/1.0", "state/1.0")
 _MAX_LABELS_TOLD = 300
 
 
@@ -109,7 +109,7 @@ class Payloads:
             "started_at": iso_utc(started_ns),
             "version": __version__,
             "schemas": list(SCHEMAS),
-            "hardware": {"machine": platform.machine(), "model": _board(), "cores": os.cpu_count() or 1},
+            "hardware": {"machine": platform.machine(), "model": board(), "cores": os.cpu_count() or 1},
             "runtime": {"python": platform.python_version(), **runtime},
             "cameras": dict(cameras),
             "model": dict(self.model),
@@ -141,7 +141,7 @@ class Payloads:
         }
 
 
-def _board() -> str | None:
+def board() -> str | None:
     """`Raspberry Pi 5 Model B Rev 1.0`, where the firmware tells."""
     try:
         return Path("/proc/device-tree/model").read_text().strip("\x00\n ")[:200] or None

@@ -37,7 +37,7 @@ class Pipeline:
     """Runs readers and the model until it is stopped, or all files have ended.
 
     `on_end` is called once from the inference thread when there is nothing more to do: with None when every file
-    has ended, with the reason when the model cannot be run.
+    has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Pipeline:
         health: Health,
         clock: Clock,
         on_end: Callable[[str | None], None],
+        *,
+        looks: Callable[[str], bool] = lambda _camera: True,
     ) -> None:
         self._readers = readers
         self._slots = slots
@@ -57,6 +59,8 @@ class Pipeline:
         self._health = health
         self._clock = clock
         self._on_end = on_end
+        self._looks = looks
+        self._blind: set[str] = set()
         self._repeats = Repeats(log)
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -101,6 +105,13 @@ class Pipeline:
         self._on_end(reason)
 
     def _use(self, frame: Frame) -> None:
+        if not self._looks(frame.camera):
+            if frame.camera not in self._blind:
+                # Switched off: what was in view is told to have left.
+                self._blind.add(frame.camera)
+                self._sink.gone(frame.camera)
+            return
+        self._blind.discard(frame.camera)
         result, timing = self._stage(frame.image)
         if self._repeats.count:
             log.info("the model works again after %d failures", self._repeats.succeeded())

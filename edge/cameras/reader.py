@@ -9,7 +9,7 @@ from typing import Protocol
 from edge.cameras.camera import Camera, Opening
 from edge.clock import Clock
 from edge.config import CameraConfig
-from edge.errors import EdgeError
+from edge.errors import CameraError, EdgeError
 from edge.frame import Frame
 from edge.latest import Latest
 from edge.log import Repeats
@@ -51,6 +51,7 @@ class CameraReader:
         self._watcher = watcher
         self._clock = clock
         self._stop = threading.Event()
+        self._anew = threading.Event()
         self._repeats = Repeats(log)
         self._online = False
         self._frame_id = 0
@@ -65,6 +66,10 @@ class CameraReader:
     def stop(self) -> None:
         """Asks the thread to end; `join` waits for it."""
         self._stop.set()
+
+    def restart(self) -> None:
+        """Asks for the camera to be closed and opened again."""
+        self._anew.set()
 
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended within the time."""
@@ -109,6 +114,9 @@ class CameraReader:
                 self._watcher.frame_read(self.name)
                 if not self._slots.put(frame):
                     return True
+                if self._anew.is_set():
+                    self._anew.clear()
+                    raise CameraError("opened anew by command")
         finally:
             camera.close()
         return True

@@ -195,6 +195,15 @@ class Disk:
 
         return self._attempt(work, 0)
 
+    def forget(self, last_seq: int) -> None:
+        """Removes kept rows up to a sequence number."""
+
+        def work(store: Store) -> None:
+            with store.transaction():
+                store.forget(last_seq)
+
+        self._attempt(work, None)
+
     def sweep(self, flight: Collection[int]) -> None:
         """Gives up what is too old, takes the ballast back on board, shortens the file."""
         if self.store is None or not self._ready():

@@ -104,6 +104,10 @@ class Journal:
         rows = self._store.query("SELECT value FROM settings WHERE key = ?", _COUNTER + key)
         return int(rows[0][0]) if rows else 0
 
+    def knows(self, ident: str) -> bool:
+        """Whether a command was written down before."""
+        return bool(self._store.query("SELECT 1 FROM commands WHERE id = ?", ident))
+
     def answer(self, ident: str) -> str | None:
         """What was answered to a command that has been here before; None while it has not been."""
         rows = self._store.query("SELECT answer FROM commands WHERE id = ?", ident)

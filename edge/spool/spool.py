@@ -214,6 +214,32 @@ class Spool:
         self._backlog.restart()
         return self.disk.replay(first_seq, last_seq)
 
+    def forget(self, last_seq: int) -> int:
+        """Lets go of what was kept for replay up to a sequence number; how many bytes that were."""
+        before = self.disk.size
+        self.disk.forget(last_seq)
+        return before - self.disk.size
+
+    def adopt(self, record: Record, write: Callable[[], None]) -> None:
+        """Takes a record that `write` puts on the disk, in a transaction with other things.
+
+        Raises:
+            StoreError: what `write` raises; the record is not taken then.
+        """
+        record.row = self.inbox.next_row()
+        record.born_s = self._clock.now_s()
+        if record.lifetime_s is not None:
+            record.expires_s = record.born_s + max(1, int(record.lifetime_s))
+        write()
+        self._adopted([record])
+
+    def _adopted(self, records: list[Record]) -> None:
+        for record in records:
+            record.saved = True
+            if self._connected:
+                self._fresh.append(record)
+                self._fresh_bytes += record.size
+
     def flush(self) -> bool:
         """Commits everything now; False when the disk does not take it."""
         self._collect()
@@ -379,11 +405,7 @@ class Spool:
             record.born_s = self._clock.now_s()
             receipts.append(record)
         if receipts and self.disk.tell(receipts):
-            for record in receipts:
-                record.saved = True
-                if self._connected:
-                    self._fresh.append(record)
-                    self._fresh_bytes += record.size
+            self._adopted(receipts)
 
 
 def _copy(record: Record) -> Record:

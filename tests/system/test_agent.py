@@ -1,6 +1,7 @@
 """The agent as a process, from a video file to a subscriber, through a real broker."""
 
 import json
+import re
 import signal
 import time
 from importlib.resources import files
@@ -35,6 +36,10 @@ def assert_valid(messages):
             assert message.payload in {b"online", b"offline", b"stopped"}
         elif "/count/" in message.topic:
             assert int(message.payload) >= 0
+        elif message.topic.endswith("/detect/state"):
+            assert message.payload in {b"ON", b"OFF"}
+        elif message.topic == "homeassistant/device/n1/config":
+            assert json.loads(message.payload)["components"]
         else:
             payload = json.loads(message.payload)
             wanted = schema(payload["schema"])
@@ -79,7 +84,8 @@ def test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go
     assert [m.qos for m in subscriber.messages if m.topic.endswith("/event")] == [1] * 4
     assert "Traceback" not in agent.said
     assert "Received PUBLISH from gluon-edge-n1" in broker.log.read_text()
-    assert "Received SUBSCRIBE from gluon-edge-n1" not in broker.log.read_text(), "it does not hear itself"
+    heard = re.findall(r"gluon-edge-n1 1 (\S+)", broker.log.read_text())
+    assert set(heard) == {"edge/n1/cmd/+", "edge/n1/door/detect/set", "homeassistant/status"}, "it does not hear itself"
 
 
 def test_run_when_a_subscriber_comes_late_then_retained_topics_tell_it_the_state(
@@ -97,9 +103,13 @@ def test_run_when_a_subscriber_comes_late_then_retained_topics_tell_it_the_state
     assert late.wait_for("n1/info")["cameras"] == {"door": {"kind": "video", "enabled": True}}
     assert late.wait_for("count/green") == 1
     retained = {m.topic for m in late.messages if m.retain}
-    assert retained == {"edge/n1/status", "edge/n1/info", "edge/n1/door/state"} | {
-        f"edge/n1/door/count/{label}" for label in bundles.LABELS
-    }
+    assert retained == {
+        "edge/n1/status",
+        "edge/n1/info",
+        "edge/n1/door/state",
+        "edge/n1/door/detect/state",
+        "homeassistant/device/n1/config",
+    } | {f"edge/n1/door/count/{label}" for label in bundles.LABELS}
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
 

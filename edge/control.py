@@ -1,0 +1,84 @@
+"""What a node does when it is told to: looking on and off, thresholds, cameras opened anew, a new configuration."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edge.cameras.reader import CameraReader
+from edge.desk import Done
+from edge.errors import CameraError, PermanentError
+from edge.events import Events
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The verbs of commands and the switches; `attach` gives it what it moves, once that is built."""
+
+    def __init__(self, cameras: Sequence[str], reload: Callable[[], None] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._detect = dict.fromkeys(cameras, True)
+        self._reload = reload
+        self._events: Events | None = None
+        self._readers: dict[str, CameraReader] = {}
+
+    def attach(self, events: Events, readers: Sequence[CameraReader]) -> None:
+        """What it moves."""
+        self._events = events
+        self._readers = {r.name: r for r in readers}
+
+    def looks(self, camera: str) -> bool:
+        """Whether a camera's frames are to be used."""
+        return self._detect[camera]
+
+    def verbs(self) -> Mapping[str, Callable[[dict[str, Any]], Done]]:
+        """What can be done here, by the command's name."""
+        found: dict[str, Callable[[dict[str, Any]], Done]] = {
+            "detect": self._set_detect,
+            "threshold": self._set_threshold,
+            "restart_camera": self._restart_camera,
+        }
+        if self._reload is not None:
+            found["reload"] = self._load_anew
+        return found
+
+    def switches(self) -> dict[tuple[str, str], Callable[[bool], None]]:
+        """What can be switched, by camera and name."""
+        return {(camera, "detect"): lambda on, camera=camera: self._switch(camera, on=on) for camera in self._detect}  # type: ignore[misc]
+
+    def restore(self, threshold: Any) -> None:
+        """A threshold that an earlier run was told."""
+        if self._events is not None and isinstance(threshold, float) and 0 <= threshold <= 1:
+            self._events.set_threshold(threshold)
+
+    def _switch(self, camera: str, *, on: bool) -> None:
+        with self._lock:
+            self._detect[camera] = on
+
+    def _set_detect(self, args: dict[str, Any]) -> Done:
+        camera = args.get("camera")
+        if camera is not None and camera not in self._detect:
+            raise CameraError(f"no camera is named {camera}")
+        names = [camera] if camera is not None else list(self._detect)
+        for name in names:
+            self._switch(name, on=args["on"])
+        return {"cameras": names}, {f"switch:{name}/detect": args["on"] for name in names}
+
+    def _set_threshold(self, args: dict[str, Any]) -> Done:
+        if self._events is None:
+            raise PermanentError("nothing looks yet")
+        value = float(args["value"])
+        self._events.set_threshold(value)
+        return {"value": value}, {"threshold": value}
+
+    def _restart_camera(self, args: dict[str, Any]) -> Done:
+        reader = self._readers.get(args["camera"])
+        if reader is None:
+            raise CameraError(f"no camera is named {args['camera']}")
+        reader.restart()
+        return {"camera": reader.name}, {}
+
+    def _load_anew(self, _args: dict[str, Any]) -> Done:
+        assert self._reload is not None  # noqa: S101 - else the verb is not there
+        self._reload()
+        return {}, {}
