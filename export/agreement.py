@@ -17,11 +17,15 @@ __all__ = ["Agreement", "agree", "box_iou", "distance", "matched"]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """`value` 0..1, what of the results agrees, and `measure` in words; `numbers` has the counts it comes from."""
+    """`value` 0..1, what of the results agrees, and `measure` in words; `numbers` has the counts it comes from.
+
+    `trials` is of how many independent answers the value is a share, 0 where they are not independent.
+    """
 
     measure: str
     value: float
     numbers: dict[str, float]
+    trials: float
 
 
 def agree(reference: Sequence[Result], other: Sequence[Result], *, iou: float = 0.9) -> Agreement:
@@ -108,7 +112,7 @@ def matched(reference: Detections, other: Detections, *, iou: float) -> list[tup
 def _classifications(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
     del iou
     same = sum(bool(a.labels[0] == b.labels[0]) for a, b in zip(reference, other, strict=True))
-    return Agreement("same best class", same / len(reference), {"images": len(reference), "same": same})
+    return Agreement("same best class", same / len(reference), {"images": len(reference), "same": same}, len(reference))
 
 
 def _detections(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
@@ -122,14 +126,16 @@ def _detections(reference: Sequence[Any], other: Sequence[Any], iou: float) -> A
     for limit in sorted({0.5, 0.9, iou}):
         numbers[f"matched_{round(limit * 100)}"] = sum(len(matched(a, b, iou=limit)) for a, b in pairs)
     hits = numbers[f"matched_{round(iou * 100)}"]
-    return Agreement(f"boxes of equal class matched at IoU {iou:g}", 2 * hits / both if both else 1.0, numbers)
+    return Agreement(
+        f"boxes of equal class matched at IoU {iou:g}", 2 * hits / both if both else 1.0, numbers, both / 2
+    )
 
 
 def _segmentations(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
     del iou
     same = sum(int(np.count_nonzero(a.mask == b.mask)) for a, b in zip(reference, other, strict=True))
     pixels = sum(a.mask.size for a in reference)
-    return Agreement("same class a pixel", same / pixels, {"images": len(reference), "pixels": pixels, "same": same})
+    return Agreement("same class a pixel", same / pixels, {"images": len(reference), "pixels": pixels, "same": same}, 0)
 
 
 _BY_KIND: dict[type, Callable[[Sequence[Any], Sequence[Any], float], Agreement]] = {

@@ -37,6 +37,17 @@ class Accuracy:
     value: float
     images: int
     numbers: dict[str, Any]
+    trials: float = 0
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the value may really lie, with 95 % confidence (Wilson), when it is a share of `trials`."""
+        if not self.trials:
+            return None
+        z2 = 1.96**2 / self.trials
+        middle = (self.value + z2 / 2) / (1 + z2)
+        half = float(np.sqrt(self.value * (1 - self.value) * z2 + z2**2 / 4)) / (1 + z2)
+        return max(0.0, middle - half), min(1.0, middle + half)
 
     @property
     def drop(self) -> float:
@@ -101,6 +112,7 @@ class Verdict:
                 "float": round(a.reference, 5),
                 "int8": round(a.value, 5),
                 "drop": round(a.drop, 5),
+                "interval_95": None if a.interval is None else [round(v, 4) for v in a.interval],
                 "images": a.images,
                 "numbers": a.numbers,
             },
@@ -140,9 +152,13 @@ class Judge:
         if self._data is not None:
             found = evaluate(candidate, self._data, progress=self._progress)
             numbers = {"float": self._base, "int8": found.metrics}
-            return Accuracy(self._main, self._base[self._main], found.metrics[self._main], found.images, numbers)
+            trials = found.images if self._main == "top1" else 0
+            return Accuracy(
+                self._main, self._base[self._main], found.metrics[self._main], found.images, numbers, trials
+            )
         agreement = agree(self._results, self._answers(candidate, "int8 answers"), iou=_IOU)
-        return Accuracy(agreement.measure, 1.0, agreement.value, len(self._images), agreement.numbers)
+        images = len(self._images)
+        return Accuracy(agreement.measure, 1.0, agreement.value, images, agreement.numbers, agreement.trials)
 
     def verdict(self, candidate: Bundle, *, max_drop: float, min_speedup: float = 1.0, runs: int = _RUNS) -> Verdict:
         """Accuracy, speed and size of `candidate`, judged."""

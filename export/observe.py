@@ -7,7 +7,7 @@ count each tensor's values into a histogram of fixed bins, one picture's activat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,7 +17,18 @@ from onnx import helper
 
 from export.errors import ExportError
 
-__all__ = ["METHODS", "Feed", "Method", "Observed", "activations", "observe", "reductions"]
+__all__ = [
+    "METHODS",
+    "Feed",
+    "Histograms",
+    "Method",
+    "Observed",
+    "activations",
+    "count_values",
+    "narrowed",
+    "observe",
+    "reductions",
+]
 
 Method = Literal["minmax", "mse", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -27,6 +38,8 @@ _LEVELS = 128  # what 8 bits leave for one sign
 _PERCENTILE = 99.99
 
 Job = tuple[str, str, bool]
+
+Histograms = dict[str, NDArray[np.int64]]
 
 Feed = Callable[[str], Iterable[NDArray[np.uint8]]]
 """Gives the input tensors again each time it is called with what they are wanted for."""
@@ -50,19 +63,16 @@ def observe(
     tensors: Sequence[str],
     feed: Feed,
     *,
-    method: Method = "minmax",
     means: Sequence[str] = (),
     channels: Sequence[str] = (),
 ) -> Observed:
-    """Runs the float `model` over what `feed` gives and watches `tensors`.
+    """Runs the float `model` over what `feed` gives and watches `tensors`: their ranges are from least to greatest.
 
-    `means` names the tensors averaged by channel, `channels` those whose channels' ranges are wanted, min-max always.
+    `means` names the tensors averaged by channel, `channels` those whose channels' ranges are wanted.
 
     Raises:
-        ExportError: for an unknown method, or a tensor that is not finite.
+        ExportError: for a tensor that is not finite.
     """
-    if method not in METHODS:
-        raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
     wanted = list(dict.fromkeys(tensors))
     lowest: list[Job] = [("ReduceMin", n, False) for n in wanted] + [("ReduceMin", n, True) for n in channels]
     highest: list[Job] = [("ReduceMax", n, by_channel) for _, n, by_channel in lowest]
@@ -83,11 +93,22 @@ def observe(
         if not np.isfinite(span).all():
             raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
     ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=False)}
-    if method != "minmax":
-        histograms = _histograms(model, ranges, feed)
-        ranges = {name: _clip(ranges[name], counts, _LIMITS[method]) for name, counts in histograms.items()}
     by_channel = dict(zip(channels, spans[len(wanted) :], strict=True))
     return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, by_channel, count)
+
+
+def narrowed(observed: Observed, histograms: Histograms, method: Method) -> Observed:
+    """`observed` with each tensor's range clipped where `method` finds it best to.
+
+    Raises:
+        ExportError: for an unknown method.
+    """
+    if method not in METHODS:
+        raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
+    if method == "minmax":
+        return observed
+    ranges = {name: _clip(span, histograms[name], _LIMITS[method]) for name, span in observed.ranges.items()}
+    return replace(observed, ranges=ranges)
 
 
 def reductions(
@@ -143,9 +164,7 @@ def _outputs(model: onnx.ModelProto, tensors: Iterable[NDArray[np.uint8]]) -> It
         yield session.run(None, {name: tensor})
 
 
-def _histograms(
-    model: onnx.ModelProto, ranges: dict[str, tuple[float, float]], feed: Feed
-) -> dict[str, NDArray[np.int64]]:
+def count_values(model: onnx.ModelProto, ranges: dict[str, tuple[float, float]], feed: Feed) -> Histograms:
     """Counts of |value| in equal bins from 0 to the largest, by tensor."""
     counts = {name: np.zeros(_BINS, np.int64) for name in ranges}
     for values in activations(model, list(ranges), feed("counting values")):

@@ -22,7 +22,7 @@ from export.calibrate import Reader
 from export.equalize import equalize
 from export.errors import ExportError
 from export.gate import Verdict, gate
-from export.observe import Method, Observed, observe
+from export.observe import METHODS, Histograms, Method, Observed, count_values, narrowed, observe
 from export.progress import Progress, silent
 from export.qdq import insert_qdq
 from export.regions import Region, constants_of, data_inputs, find_region
@@ -62,7 +62,19 @@ class Calibrated:
     bias_correction: bool
     equalized: int
     rounder: Rounder
-    skipped: dict[Path, str]
+    reader: Reader
+
+    def count_values(self) -> Histograms:
+        """Runs the pictures once more and counts each tensor's values, for `with_method`."""
+        return count_values(self.model, self.observed.ranges, self.reader.each)
+
+    def with_method(self, method: Method, histograms: Histograms) -> Calibrated:
+        """The same with ranges chosen by another method; to be asked of what `calibrate` gave for min-max.
+
+        Raises:
+            ExportError: for an unknown method.
+        """
+        return dataclasses.replace(self, observed=narrowed(self.observed, histograms, method), method=method)
 
     def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
         """The model in 8 bits but for the cores whose output is named in `keep_float`.
@@ -97,7 +109,7 @@ class Calibrated:
             "equalized": self.equalized,
             "rounding": "compensated" if self.rounder else "nearest",
             "images": self.observed.images,
-            "images_skipped": {path.name: why for path, why in self.skipped.items()},
+            "images_skipped": {path.name: why for path, why in self.reader.skipped.items()},
             "quantized": dict(sorted(in_8_bits.items())),
             "float": dict(sorted(in_float.items())),
             "kept_float": dict(region.kept_float),
@@ -126,6 +138,8 @@ def calibrate(
     """
     if bundle.manifest.precision != "fp32":
         raise ExportError(f"{bundle.path}: already {bundle.manifest.precision}; quantize the float bundle it came from")
+    if method not in METHODS:
+        raise ExportError(f"calibration method {method!r} is not known; one of {', '.join(METHODS)}")
     if scheme not in {"u8s8", "s8s8", "auto"}:
         raise ExportError(f"scheme {scheme!r} is not known; one of u8s8, s8s8, auto")
     model = onnx.load_from_string(bundle.model)
@@ -138,24 +152,14 @@ def calibrate(
     reader = Reader(bundle, images, progress=progress)
     model, equalized = equalize(model, reader.each) if equalization else (model, 0)
     ends = [model.graph.node[i].output[0] for i in region.ends]
-    observed = observe(
-        model, watched(model.graph, region), reader.each, method=method, means=means, channels=sorted(ends)
-    )
+    observed = observe(model, watched(model.graph, region), reader.each, means=means, channels=sorted(ends))
     related = curvatures(model, region, reader.each, observed.images) if compensation else {}
     reader.warn_of_skipped()
     signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
-    return Calibrated(
-        bundle,
-        model,
-        observed,
-        method,
-        signed,
-        per_channel,
-        bias_correction,
-        equalized,
-        Rounder(related),
-        reader.skipped,
+    found = Calibrated(
+        bundle, model, observed, "minmax", signed, per_channel, bias_correction, equalized, Rounder(related), reader
     )
+    return found if method == "minmax" else found.with_method(method, found.count_values())
 
 
 def quantize(

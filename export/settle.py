@@ -16,7 +16,7 @@ from export.agreement import distance
 from export.calibrate import read, spread
 from export.datasets import Dataset
 from export.gate import Accuracy, Judge, Verdict, holds
-from export.observe import METHODS, Method
+from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
 
@@ -64,15 +64,12 @@ def settle(
     tried: list[dict[str, Any]] = []
     best: tuple[Accuracy, Calibrated, Quantized] | None = None
     methods: tuple[Method, ...] = METHODS if method == "auto" else (method,)
+    first = calibrate(bundle, used, scheme=scheme, per_channel=per_channel, progress=progress)
+    histograms: Histograms | None = None
     for name in methods:
-        calibrated = calibrate(
-            bundle,
-            used,
-            scheme=scheme,
-            method=name,
-            per_channel=per_channel,
-            progress=progress,
-        )
+        if name != "minmax" and histograms is None:
+            histograms = first.count_values()
+        calibrated = first if histograms is None else first.with_method(name, histograms)
         quantized = calibrated.quantize()
         accuracy = judge.accuracy(quantized.bundle)
         tried.append({"method": name, "put_back": 0, "drop": round(accuracy.drop, 5)})

@@ -46,9 +46,15 @@ def test_verdict_when_accurate_and_faster_is_ok() -> None:
     document = verdict.to_json()
     assert (document["ok"], document["reasons"]) == (True, [])
     assert document["accuracy"] == {
-        "measure": "top1", "float": 0.9, "int8": 0.89, "drop": 0.01, "images": 100, "numbers": {},
+        "measure": "top1", "float": 0.9, "int8": 0.89, "drop": 0.01, "interval_95": None, "images": 100, "numbers": {},
     }  # fmt: skip
     assert document["latency_ms"] == {"float": 25, "int8": 10, "ratio": 2.5}
+
+
+def test_accuracy_of_few_answers_says_how_little_is_known() -> None:
+    few, many = (Accuracy("same best class", 1.0, 1.0, n, {}, n).interval for n in (10, 1000))
+    assert few == pytest.approx((0.722, 1), abs=1e-3)
+    assert many == pytest.approx((0.996, 1), abs=1e-3)
 
 
 def test_verdict_when_it_does_not_hold_gives_each_reason() -> None:

@@ -23,7 +23,7 @@ from edge.stages import Stage
 from export.calibrate import Reader, images, read
 from export.equalize import equalize
 from export.errors import ExportError
-from export.observe import METHODS, activations, observe
+from export.observe import METHODS, activations, count_values, narrowed, observe
 from export.quantize import calibrate, quantize, with_model
 from export.regions import find_region
 
@@ -234,11 +234,13 @@ def test_observed_ranges_are_those_of_the_values_and_methods_only_narrow_them() 
     tensors = [rng.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8) for _ in range(4)]
     name = find_region(model.graph).nodes
     watched = model.graph.node[min(name)].input[0]
-    low, high = observe(model, [watched], lambda _: tensors).ranges[watched]
+    observed = observe(model, [watched], lambda _: tensors)
+    low, high = observed.ranges[watched]
     everything = np.concatenate(tensors).astype(np.float32) - np.array([123.675, 116.28, 103.53], np.float32)
     assert (low, high) == pytest.approx((everything.min(), everything.max()))
     for method in METHODS[1:]:
-        narrow = observe(model, [watched], lambda _: tensors, method=method).ranges[watched]
+        histograms = count_values(model, observed.ranges, lambda _: tensors)
+        narrow = narrowed(observed, histograms, method).ranges[watched]
         assert low <= narrow[0] < narrow[1] <= high
 
 
