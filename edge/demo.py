@@ -19,6 +19,7 @@ from edge.errors import CameraError, EdgeError, TransportError
 from edge.frame import Image
 from edge.localbroker import local_broker
 from edge.results import Detections
+from edge.secret import redact
 from edge.stages import Stage
 
 __all__ = ["DemoOptions", "demo"]
@@ -64,7 +65,10 @@ def demo(options: DemoOptions) -> int:
     if code != 0:
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
         raise EdgeError(f"the agent ended with {code}: {last[0] if last else 'it said nothing'}; its log is {log}")
-    for path in _pictures(options, stage):
+    pictures = _pictures(options, stage)
+    if not pictures:
+        raise CameraError(f"{redact(options.source)}: gave no picture, so nothing could be seen; the log is {log}")
+    for path in pictures:
         print(f"    drawn: {path}")
     return 0
 

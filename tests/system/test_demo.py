@@ -79,3 +79,10 @@ def test_demo_when_the_source_is_not_there_then_one_line_says_so(detector, tmp_p
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("gluon-edge: error: missing.avi: no such")
     assert "Traceback" not in done.stderr
+
+
+def test_demo_when_the_camera_is_away_then_says_so_after_having_tried(detector, tmp_path):
+    done = _demo(detector, "--source", "/dev/video99", "--seconds", "3", "-o", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "camera offline" in done.stdout
+    assert done.stderr.strip().splitlines()[-1].startswith("gluon-edge: error: /dev/video99: gave no picture")
