@@ -58,7 +58,7 @@ def demo(options: DemoOptions) -> int:
         with _subscriber(broker.url) as watching, log.open("wb") as errors:
             agent = subprocess.Popen([*_SELF, "run", "-c", str(config)], stderr=errors)  # noqa: S603
             try:
-                _wait(agent, watching, options.seconds)
+                _wait(agent, watching, log, options.seconds)
             finally:
                 agent.terminate()
                 code = agent.wait(20)
@@ -116,11 +116,14 @@ def _subscriber(url: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(10)
 
 
-def _wait(agent: subprocess.Popen[bytes], watching: subprocess.Popen[bytes], seconds: float | None) -> None:
-    deadline = None if seconds is None else time.monotonic() + seconds
+def _wait(agent: subprocess.Popen[bytes], watching: subprocess.Popen[bytes], log: Path, seconds: float | None) -> None:
+    deadline = None
     while agent.poll() is None and (deadline is None or time.monotonic() < deadline):
         if watching.poll() is not None:
             raise TransportError("the subscriber ended before the agent did")
+        # The time counts from the agent's first word: loading libraries and a model is not watching.
+        if deadline is None and seconds is not None and log.stat().st_size:
+            deadline = time.monotonic() + seconds
         time.sleep(0.1)
 
 
