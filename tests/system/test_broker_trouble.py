@@ -2,9 +2,11 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import bundles
@@ -17,20 +19,60 @@ def video(tmp_path):
 
 
 @pytest.fixture
+def opened():
+    """Makes a port lead to another, until the test is over."""
+    sockets, threads = [], []
+
+    def start(target, *args):
+        threads.append(threading.Thread(target=target, args=args))
+        threads[-1].start()
+
+    def pump(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(listener, to):
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection(("127.0.0.1", to))
+                sockets.extend([near, far])
+                start(pump, near, far)
+                start(pump, far, near)
+
+    def open_port(port, to):
+        listener = socket.create_server(("127.0.0.1", port))
+        sockets.append(listener)
+        start(serve, listener, to)
+
+    yield open_port
+    for sock in sockets:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
+    for thread in threads:
+        thread.join(5)
+
+
+@pytest.fixture
 def camera(video):
     return f'[cameras.door]\nsource = "{video}"\nloop = true'
 
 
 def test_run_when_the_broker_comes_later_then_what_happened_meanwhile_is_delivered(
-    make_broker, listen, run_agent, config, camera
+    make_broker, listen, run_agent, config, camera, opened
 ):
-    broker = make_broker()
-    agent = run_agent(config(broker, camera, events="hold_s = 0\ncooldown_s = 0"))
+    # The subscriber has to be there before the agent gets through, so the agent's way in is opened last.
+    broker = make_broker().start()
+    subscriber = listen(broker)
+    agents_port = make_broker().port
+    toml = config(broker, camera, events="hold_s = 0\ncooldown_s = 0")
+    agent = run_agent(toml.replace(broker.url, f"mqtt://127.0.0.1:{agents_port}"))
     agent.wait_for_line("cannot be reached: Connection refused")
     time.sleep(1.5)
 
-    broker.start()
-    subscriber = listen(broker)
+    opened(agents_port, broker.port)
     agent.wait_for_line("uplink: connected")
     subscriber.wait_for("/event", lambda e: not e["replayed"])
 
