@@ -178,7 +178,8 @@ class _Writer:
     def _saturates(self, node: onnx.NodeProto) -> bool:
         low, high = clip_bounds(node, self.constants)
         scale = self.scales[node.output[0]]
-        return scale.low >= low and scale.high <= high * (1 + 1e-6)
+        within = scale.scale / 2  # the zero point is whole, so that the ends may lie that far off
+        return scale.low >= low - within and scale.high <= high + within
 
     def _pair(self, source: str, target: str, of: str) -> None:
         scale = self.scales[of]

@@ -19,7 +19,10 @@ __all__ = ["Region", "find_region"]
 Constants = dict[str, onnx.TensorProto]
 
 # Moves or selects values without computing new ones: input and output share scale and zero point.
-CARRIES = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice"})
+CARRIES = frozenset(
+    {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Tile", "Expand"}
+    | {"Resize"}  # to the nearest only
+)
 # Computes in 8 bits with scales of its own, in onnxruntime's CPU provider.
 COMPUTES = frozenset({"Add", "Mul", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Sigmoid"})
 # Vanishes into the saturation of the 8-bit output before it.
@@ -143,6 +146,8 @@ def _runs_in_8_bits(node: onnx.NodeProto, constants: Constants, *, whole: bool) 
 
     Sums and products with constants are cheap in float and lose much in 8 bits.
     """
+    if node.op_type == "Resize" and next((a.s for a in node.attribute if a.name == "mode"), b"nearest") != b"nearest":
+        return False  # it computes new values
     if node.op_type in CARRIES:
         return whole
     return node.op_type in COMPUTES and not (node.op_type in {"Add", "Mul"} and any(n in constants for n in node.input))

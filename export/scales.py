@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.regions import CARRIES, Region, constants_of, data_inputs
+from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
 
 __all__ = ["Scale", "channel_scales", "tied", "watched"]
 
@@ -62,9 +62,14 @@ def watched(graph: onnx.GraphProto, region: Region) -> list[str]:
 def tied(
     graph: onnx.GraphProto, region: Region, ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, tuple[float, float]]:
-    """Ranges, with one for all tensors between which values are only moved."""
+    """Ranges, with one for all tensors between which values are only moved.
+
+    A concatenation's input keeps a range of its own when sharing would undo an activation before it: a rectifier's
+    result stored with room for negative values is not rectified by saturation any more.
+    """
     constants = constants_of(graph)
     root: dict[str, str] = {}
+    bounds: dict[str, tuple[float, float]] = {}  # of what an activation made, and of what is carried on from it
 
     def find(name: str) -> str:
         while root.setdefault(name, name) != name:
@@ -73,10 +78,18 @@ def tied(
 
     for i in sorted(region.nodes):
         node = graph.node[i]
-        if node.op_type in CARRIES:
-            names = [*data_inputs(node, constants), *node.output]
-            for other in names[1:]:
-                root[find(other)] = find(names[0])
+        if i in region.fused:
+            bounds[node.output[0]] = clip_bounds(node, constants)
+        if node.op_type not in CARRIES:
+            continue
+        sources = data_inputs(node, constants)
+        if node.op_type == "Concat":
+            low, high = ranges[node.output[0]]
+            sources = [n for n in sources if n not in bounds or (low >= bounds[n][0] and high <= bounds[n][1])]
+        elif sources[0] in bounds:
+            bounds.update(dict.fromkeys(node.output, bounds[sources[0]]))
+        for name in (*sources, *node.output[1:]):
+            root[find(name)] = find(node.output[0])
     spans: dict[str, tuple[float, float]] = {}
     for name, (low, high) in ranges.items():
         a, b = spans.get(find(name), (low, high))

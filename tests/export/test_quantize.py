@@ -296,3 +296,18 @@ def test_last_convolution_stores_each_channel_with_its_own_scale(tmp_path: Path)
     error = np.abs(after - before).max(axis=(0, 2, 3))
     assert error[0] > 0.5, "one step of the largest channel"
     assert error[1:].max() < 0.75, "steps of a quarter of it, and the rounding of the input"
+
+
+def test_rectified_and_signed_tensors_concatenate_without_undoing_the_rectifier(tmp_path: Path) -> None:
+    """One scale for both would have room for negative values, and the first convolution would run in float."""
+    net = Net()
+    x = net.front()
+    rectified = net.add("Relu", net.conv(x, np.eye(3).reshape(3, 3, 1, 1)))
+    signed = net.add("LeakyRelu", net.conv(x, np.eye(3).reshape(3, 3, 1, 1)), alpha=0.1)
+    big = net.add("Tile", net.add("MaxPool", rectified, kernel_shape=[1, 1]), np.array([1, 1, 1, 1]))
+    z = net.conv(net.add("Concat", big, signed, axis=1), np.ones((3, 6, 1, 1)))
+    net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), out="scores", axis=1)
+    bundle = bundle_of(net.model("classification"), "classification", COLOURS)
+    ran = _optimized(quantize(bundle, images(colour_pictures(tmp_path))).model, tmp_path)
+    assert (ran["QLinearConv"], ran["QLinearConcat"], ran["QLinearLeakyRelu"]) == (3, 1, 1)
+    assert not {"Conv", "FusedConv", "Relu"} & ran.keys()
