@@ -28,6 +28,7 @@ _NO_MEANING: Final = frozenset(
 )
 # What users of old versions wrote on nodes for training alone; later ones hide it in double underscores.
 _TRAINING: Final = ("lr_mult", "wd_mult", "ctx_group", "force_mirroring", "mirror_stage")
+_MAX_SHOWN: Final = 200
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)L?", re.ASCII)
 
 
@@ -131,6 +132,8 @@ class Attrs:
     def unsupported(self, name: str, why: str) -> UnsupportedError:
         """The error for an attribute's value; the caller raises it."""
         value = self._values.get(name)
+        if value is not None and len(value) > _MAX_SHOWN:
+            value = f"{value[:_MAX_SHOWN]}..."
         return UnsupportedError(
             f"operator {self._op} of node {self._node!r}: attribute {name}={value!r} is not supported ({why}); "
             f"{HOW_TO_ADD}",

@@ -21,7 +21,7 @@ from export.errors import ExportError
 from export.graph import Array
 from export.program import Dim, Op, Program, Tensor
 
-__all__ = ["UNKNOWN", "Builder", "Shape", "Value"]
+__all__ = ["UNKNOWN", "Builder", "Shape", "Value", "affordable"]
 
 UNKNOWN: Final = -1
 Shape = tuple[int, ...]
@@ -61,6 +61,17 @@ class Value:
     def dims(self) -> tuple[Dim, ...]:
         """For a reader: numbers, `N` for the batch, `<n>N` for what is a multiple of it, `?` for the unknown."""
         return tuple(_dim(one, two) for one, two in zip(*self.shapes, strict=True))
+
+
+def affordable(*dims: int) -> None:
+    """Refuse a constant that no net needs, before it is made: its size may come from a damaged or hostile file.
+
+    Raises:
+        ExportError: the product of the dimensions is too large.
+    """
+    elements = math.prod(max(dim, 1) for dim in dims)
+    if elements > _MAX_CONSTANT:
+        raise ExportError(f"a constant of {elements} elements, more than the {_MAX_CONSTANT} that are accepted")
 
 
 def _dim(one: int, two: int) -> Dim:
@@ -222,9 +233,7 @@ class Builder:
         names = [f"i{index}" if value is not None else "" for index, value in enumerate(values)]
         node = helper.make_node(kind, names, [f"o{index}" for index in range(count)], **attrs)
         for found in self._infer(node, values, 0):
-            elements = math.prod(max(dim, 1) for dim in _shape(found))
-            if elements > _MAX_CONSTANT:
-                raise ExportError(f"node {self._scope!r}: {kind} would make a constant of {elements} elements")
+            affordable(*_shape(found))
 
     def _infer(self, node: onnx.NodeProto, values: Sequence[Value | None], batch: int) -> list[TypeProto]:
         types: dict[str, TypeProto] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from export.build import UNKNOWN, Builder, Shape, Value
+from export.build import UNKNOWN, Builder, Shape, Value, affordable
 from export.errors import ExportError
 
 __all__ = [
@@ -110,6 +110,7 @@ def axis_of(axis: int, rank: int) -> int:
 def full(b: Builder, shapes: tuple[Shape, Shape], number: float, dtype: Any) -> Value:
     """A tensor filled with one number."""
     if shapes[0] == shapes[1]:
+        affordable(*shapes[0])
         return b.constant(np.full(shapes[0], number, dtype))
     one = b.constant(np.full((1,) * len(shapes[0]), number, dtype))
     return known(b.op("Expand", one, b.sizes(shapes)), shapes)

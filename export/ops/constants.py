@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.attrs import Attrs
-from export.build import Builder, Value
+from export.build import Builder, Value, affordable
 from export.ops.common import full
 from export.ops.registry import converts
 
@@ -41,7 +41,9 @@ def filled(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     del inputs
     number = {"_zeros": 0.0, "_ones": 1.0}.get(attrs.op)
     content = attrs.number("value") if number is None else number
-    return b.constant(np.full(attrs.integers("shape", ()), content, _dtype(attrs)))
+    shape = attrs.integers("shape", ())
+    affordable(*shape)
+    return b.constant(np.full(shape, content, _dtype(attrs)))
 
 
 @converts("_arange")
@@ -54,8 +56,9 @@ def arange(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     stop = attrs.number("stop") if has_stop else start
     begin = start if has_stop else 0.0
     attrs.ignore("stop")
-    numbers = begin + step * np.arange(max(0, int(np.ceil((stop - begin) / step))), dtype=np.float64)
-    return b.constant(np.repeat(numbers, attrs.integer("repeat", 1)).astype(_dtype(attrs)))
+    count, repeats = max(0, int(np.ceil((stop - begin) / step))), attrs.integer("repeat", 1)
+    affordable(count, repeats)
+    return b.constant(np.repeat(begin + step * np.arange(count, dtype=np.float64), repeats).astype(_dtype(attrs)))
 
 
 @converts("_contrib_arange_like")
@@ -69,5 +72,6 @@ def arange_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     shape = one if axis is None else (one[axis],)
     if (axis is None and one != two) or (axis is not None and one[axis] != two[axis]):
         raise attrs.refuse("a range along the batch is not supported")
+    affordable(*shape)
     count = int(np.prod(shape))
     return b.constant((start + step * np.arange(count)).astype(np.float32).reshape(shape))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.attrs import Attrs
-from export.build import Builder, Value
+from export.build import Builder, Value, affordable
 from export.ops.common import cast, full, gather_rows, reduce_, reshape, slice_, unsqueeze
 from export.ops.registry import converts
 from export.ops.suppress import survivors
@@ -129,6 +129,7 @@ def multibox_prior(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     step_x = steps[1] if steps[1] > 0 else 1 / width
     half = [(s * height / width / 2, s / 2) for s in sizes]
     half += [(sizes[0] * height / width * r**0.5 / 2, sizes[0] / r**0.5 / 2) for r in ratios[1:]]
+    affordable(height, width, len(half), 4)
     y, x = np.mgrid[0:height, 0:width]
     centres = np.stack([(x + offsets[1]) * step_x, (y + offsets[0]) * step_y], -1)[:, :, None, :]
     corners = np.concatenate([centres - np.asarray(half), centres + np.asarray(half)], -1).reshape(1, -1, 4)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.attrs import Attrs
-from export.build import Builder, Value
+from export.build import Builder, Value, affordable
 from export.ops.common import reduce_, transpose
 from export.ops.registry import converts
 
@@ -107,6 +107,7 @@ def adaptive_average_pooling(b: Builder, inputs: Sequence[Value], attrs: Attrs) 
 
 def averaging_matrix(length: int, out: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """[out, length] float32: row i holds the weights of the input that output i averages."""
+    affordable(out, length)
     matrix = np.zeros((out, length), np.float64)
     for i in range(out):
         begin, end = i * length // out, -(-(i + 1) * length // out)

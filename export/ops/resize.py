@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.attrs import Attrs
-from export.build import Builder, Value
+from export.build import Builder, Value, affordable
 from export.ops.common import transpose
 from export.ops.registry import converts
 
@@ -104,6 +104,7 @@ def _scale(attrs: Attrs, name: str) -> float | None:
 
 def interpolation_matrix(length: int, out: int, *, aligned: bool) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """[out, length] float32: row i holds the two weights of the input that output i interpolates between."""
+    affordable(out, length)
     index = np.arange(out, dtype=np.float32)
     if aligned:
         ratio = np.float32((length - 1) / (out - 1)) if out > 1 else np.float32(0)

@@ -1,12 +1,15 @@
 """Every parser of outside bytes on damaged inputs: it returns or raises its own error, soon, and never anything else."""
 
+import json
 import random
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from export.errors import ExportError
 from tests.fuzz.damage import damaged
 from tests.fuzz.run import judge
 from tests.fuzz.targets import TARGETS
@@ -33,6 +36,28 @@ def test_parse_when_a_good_input_is_damaged_then_only_the_promised_error_comes(n
 @given(data=st.binary(max_size=2000))
 def test_parse_when_the_input_is_noise_then_only_the_promised_error_comes(name, data):
     assert judge(name, data) == ""
+
+
+@pytest.mark.parametrize(
+    ("op", "attribute", "value"),
+    [
+        ("_arange", "stop", "3e8"), ("_arange", "repeat", "100000000"), ("tile", "reps", "(400000000, 1)"),
+        ("repeat", "repeats", "400000000"), ("_zeros", "shape", "(40000, 40000)"),
+        ("Pad", "pad_width", "(0, 0, 0, 0, 100000000, 1, 1, 1)"), ("tile", "reps", "(" + "9" * 400 + ",)"),
+    ],
+)  # fmt: skip
+def test_convert_when_a_constant_would_be_giant_then_it_is_refused_before_it_is_made(op, attribute, value):
+    document = json.loads(TARGETS["convert"].seeds()[1])
+    node = next(node for node in document["nodes"] if node["op"] == op)
+    node["attrs"][attribute] = value
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportError) as caught:
+            TARGETS["convert"].run(json.dumps(document).encode())
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(str(caught.value)) < 1000
 
 
 def _params(*dims, flag=0, magic=0xF993FAC9, storage=0):
