@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -60,12 +60,12 @@ class Graph:
         """The node that a reference points to."""
         return self.nodes[ref.node]
 
-    def reachable(self, heads: Iterable[Ref] | None = None) -> list[int]:
-        """Positions of the nodes that the heads need, in topological order."""
-        wanted = {ref.node for ref in (self.heads if heads is None else heads)}
+    def reachable(self, heads: Iterable[Ref] | None = None, *, given: Collection[Ref] = ()) -> list[int]:
+        """Positions of the nodes that the heads need, in topological order, not going beyond the values given."""
+        wanted = {ref.node for ref in (self.heads if heads is None else heads) if ref not in given}
         for index in range(len(self.nodes) - 1, -1, -1):
             if index in wanted:
-                wanted.update(ref.node for ref in self.nodes[index].inputs)
+                wanted.update(ref.node for ref in self.nodes[index].inputs if ref not in given)
         return sorted(wanted)
 
     def free_variables(self) -> list[str]:

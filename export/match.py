@@ -26,12 +26,16 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Largest differences of what belongs together, and how many rows on either side found no partner."""
+    """Largest differences of what belongs together, and how many rows on either side found no partner.
+
+    `pairs` holds the positions of partners, (expected, actual).
+    """
 
     score_abs: float
     box_abs: float
     box_magnitude: float
     unmatched: int
+    pairs: tuple[tuple[int, int], ...] = ()
 
 
 def match(actual: Detections, expected: Detections, *, rows: int) -> Match:
@@ -43,7 +47,9 @@ def match(actual: Detections, expected: Detections, *, rows: int) -> Match:
     free = np.ones(len(actual.scores), bool)
     worst_score = worst_box = 0.0
     unmatched = 0
-    for box, score, label in zip(expected.boxes, expected.scores, expected.labels, strict=True):
+    pairs: list[tuple[int, int]] = []
+    rows_expected = zip(expected.boxes, expected.scores, expected.labels, strict=True)
+    for index, (box, score, label) in enumerate(rows_expected):
         limit = BOX.allowed(float(np.abs(box).max(initial=0)))
         distance = np.abs(actual.boxes - box).max(axis=1, initial=0)
         near = free & (actual.labels == label) & (distance <= limit)
@@ -53,10 +59,11 @@ def match(actual: Detections, expected: Detections, *, rows: int) -> Match:
             continue
         best = int(np.flatnonzero(near)[np.argmin(distance[near])])
         free[best] = False
+        pairs.append((index, best))
         worst_score = max(worst_score, float(abs(actual.scores[best] - score)))
         worst_box = max(worst_box, float(distance[best]))
     unmatched += sum(not _at_edge(float(score), expected, rows) for score in actual.scores[free])
-    return Match(worst_score, worst_box, float(np.abs(expected.boxes).max(initial=0)), unmatched)
+    return Match(worst_score, worst_box, float(np.abs(expected.boxes).max(initial=0)), unmatched, tuple(pairs))
 
 
 def _at_edge(score: float, others: Detections, rows: int) -> bool:

@@ -28,7 +28,10 @@ OUTPUTS: Final = {
     "scores": SCORE,
     "boxes": BOX,
     "labels": Tolerance(0, 0, "a class is right or wrong"),
-    "mask": Tolerance(1e-4, 1e-5, "the class taken may score this much less than the best: rounding decides at borders"),
+    "masks": Tolerance(1e-4, 0, "a probability a pixel, after two more convolutions"),
+    "mask": Tolerance(
+        1e-4, 1e-5, "the class taken may score this much less than the best: rounding decides at borders"
+    ),
     "keypoints": Tolerance(1e-4, 1e-4, "the peak's value, after a whole net in float32"),
     "count": Tolerance(0, 0, "rows at the edge of the score limit are set aside before counting"),
 }

@@ -21,7 +21,7 @@ DEFAULT_OPSET = 17
 _NEWER_OPSET = {"_contrib_DeformableConvolution": 19, "_contrib_ModulatedDeformableConvolution": 19}
 
 # Their regions are numbered within one picture.
-_SINGLE = {"_contrib_ROIAlign", "ROIPooling"}
+_SINGLE = {"_contrib_ROIAlign", "_edge_pyramid_roi_align", "ROIPooling"}
 
 # Inputs that hold the truth during training; inference never reads them.
 LABEL_SLOTS = {
@@ -78,18 +78,23 @@ def translate(
     return builder.program.to_model(name=graph.origin)
 
 
-def walk(builder: Builder, graph: Graph, inputs: Mapping[str, Value]) -> Translation:
+def walk(
+    builder: Builder, graph: Graph, inputs: Mapping[str, Value], *, given: Mapping[Ref, Value] | None = None
+) -> Translation:
     """Convert every node that the heads need.
 
     Args:
         builder: takes the operations.
         graph: the saved model.
         inputs: what stands for each variable that no weight fills.
+        given: values that are there already, or that stand for others; what is behind them is not converted.
     """
-    values: dict[Ref, Value] = {}
+    values: dict[Ref, Value] = dict(given or {})
     skipped = label_inputs(graph)
-    for index in graph.reachable():
+    for index in graph.reachable(given=values):
         node = graph.nodes[index]
+        if Ref(index, 0) in values:
+            continue
         if node.is_variable:
             if node.name in inputs:
                 values[Ref(index, 0)] = inputs[node.name]

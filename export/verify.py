@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from export.heads import Normalization
 from export.heads.classification import ends_in_softmax
 from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
-from export.match import Detections, match
+from export.match import Detections, Match, match
 from export.run_onnx import run_model
 from export.source import load
 from export.tolerances import OUTPUTS
@@ -145,25 +145,43 @@ def _classification(
 
 def _detection(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
     del graph
+    matches = [match(*pair, rows=actual["scores"].shape[1]) for pair, _ in _pictures(actual, expected)]
+    return _matched(matches), sum(item.unmatched for item in matches)
+
+
+def _instances(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
+    del graph
+    matches, worst = [], 0.0
+    for index, (pair, rows) in enumerate(_pictures(actual, expected)):
+        matches.append(match(*pair, rows=actual["scores"].shape[1]))
+        for theirs, ours in matches[-1].pairs:
+            gap = np.abs(actual["masks"][index, ours] - expected[3][index, rows[theirs]])
+            worst = max(worst, float(gap.max(initial=0)))
+    masks = OutputDifference("masks", worst, worst, OUTPUTS["masks"].absolute)
+    return [*_matched(matches), masks], sum(item.unmatched for item in matches)
+
+
+def _pictures(actual: dict[str, Array], expected: list[Array]) -> Iterator[tuple[tuple[Detections, Detections], Array]]:
+    """For each picture ours and theirs, and which of MXNet's rows theirs are."""
     # CenterNet gives ids and scores without the last dimension of one.
     ids, scores = (array.reshape(*array.shape[:2], 1) for array in expected[:2])
-    boxes = expected[2]
     rows = actual["scores"].shape[1]
-    matches = []
     for index, count in enumerate(actual["count"]):
-        ours = Detections(*(actual[name][index, : int(count)] for name in ("boxes", "scores", "labels")))
+        boxes, values, labels = (actual[name][index, : int(count)] for name in ("boxes", "scores", "labels"))
         valid = np.flatnonzero((ids[index, :, 0] >= 0) & (scores[index, :, 0] > 0))
         best = valid[np.argsort(-scores[index, valid, 0], kind="stable")][:rows]
-        theirs = Detections(boxes[index, best], scores[index, best, 0], ids[index, best, 0])
-        matches.append(match(ours, theirs, rows=rows))
+        theirs = Detections(expected[2][index, best], scores[index, best, 0], ids[index, best, 0])
+        yield (Detections(boxes, values, labels), theirs), best
+
+
+def _matched(matches: list[Match]) -> list[OutputDifference]:
     score = max((item.score_abs for item in matches), default=0.0)
     box = max((item.box_abs for item in matches), default=0.0)
     magnitude = max((item.box_magnitude for item in matches), default=0.0)
-    differences = [
+    return [
         OutputDifference("boxes", box, box / max(magnitude, 1.0), OUTPUTS["boxes"].allowed(magnitude)),
         OutputDifference("scores", score, score, OUTPUTS["scores"].absolute),
     ]
-    return differences, sum(item.unmatched for item in matches)
 
 
 def _segmentation(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
@@ -190,4 +208,10 @@ def _pose(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tupl
     return [OutputDifference("keypoints", score, score / max(float(np.abs(peaks).max(initial=0)), 1e-12), limit)], 0
 
 
-_COMPARE = {"classification": _classification, "detection": _detection, "pose": _pose, "segmentation": _segmentation}
+_COMPARE = {
+    "classification": _classification,
+    "detection": _detection,
+    "instances": _instances,
+    "pose": _pose,
+    "segmentation": _segmentation,
+}

@@ -13,7 +13,9 @@ from export.graph import Graph
 from export.heads.classification import emit_classification
 from export.heads.detection import emit_detection
 from export.heads.image import Normalization, image_input
+from export.heads.instances import emit_instances
 from export.heads.pose import emit_pose
+from export.heads.pyramid import dispatch_levels
 from export.heads.segmentation import emit_segmentation
 from export.passes import optimize
 from export.translate import DEFAULT_OPSET, batch_of, input_variable, needed_opset
@@ -23,6 +25,7 @@ __all__ = ["TASKS", "Normalization", "finish"]
 _HEADS: Final[dict[str, Callable[[Builder, Graph, dict[str, Value], int], None]]] = {
     "classification": emit_classification,
     "detection": emit_detection,
+    "instances": emit_instances,
     "segmentation": emit_segmentation,
     "pose": emit_pose,
 }
@@ -45,7 +48,8 @@ def finish(
     """The deployable model: `image` uint8 [N, H, W, 3] RGB in, the task's results out in pixels of that image.
 
     Outputs: classification `scores` [N, C]; detection `boxes` [N, K, 4] x1 y1 x2 y2, `scores` [N, K], `labels`
-    [N, K] int64 and `count` [N] int64, valid rows first, best first, zeros behind; segmentation
+    [N, K] int64 and `count` [N] int64, valid rows first, best first, zeros behind; instances the
+    same and `masks` [N, K, h, w], probabilities within each box; segmentation
     `mask` [N, H, W] uint8; pose `keypoints` [N, J, 3], x, y and score.
 
     Args:
@@ -66,6 +70,7 @@ def finish(
     """
     if task not in _HEADS:
         raise ExportError(f"the task {task!r} is not known; known: {', '.join(TASKS)}")
+    graph = dispatch_levels(graph)
     normalization = _normalization(mean, std, scale, offset)
     builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
     image = image_input(builder, input_hw, normalization, batch=batch_of(graph, batch))

@@ -37,7 +37,7 @@ class Suppression:
 
 def detect_pairs(
     b: Builder, best: Value, details: Callable[[Value], tuple[Value, Value]], suppression: Suppression
-) -> Value:
+) -> None:
     """Declare the detection outputs.
 
     Args:
@@ -45,9 +45,6 @@ def detect_pairs(
         best: [N, A] float32, the best class score of each anchor.
         details: gives the scores [N, K, C] and corners [N, K, 4] of the anchors [N, K] int64.
         suppression: the limits.
-
-    Returns:
-        The anchors of the rows given out, int64 [N, rows].
     """
     anchors = best.shape[1]
     first = anchors if suppression.topk < 0 else min(suppression.topk, anchors)
@@ -78,5 +75,4 @@ def detect_pairs(
             classes=classes,
         )
     with b.scope("rows"):
-        order = emit_detections(b, boxes, values, labels, kept, suppression.rows)
-        return b.op("GatherElements", b.op("GatherElements", chosen, within, axis=1), order, axis=1)
+        emit_detections(b, boxes, values, labels, kept, suppression.rows)

@@ -138,7 +138,7 @@ def slice_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     x, like = inputs
     for axis in attrs.integers("axes", tuple(range(like.rank))):
         at, other = axis_of(axis, x.rank), axis_of(axis, like.rank)
-        wanted = tuple(shape[other] for shape in like.shapes)
+        wanted = (like.shapes[0][other], like.shapes[1][other])
         if wanted == tuple(shape[at] for shape in x.shapes):
             continue
         x = slice_(b, x, at, 0, wanted[0]) if wanted[0] == wanted[1] else _slice_batch(b, x, at, wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.build import Builder, Value
-from export.ops.common import cast, reduce_, unsqueeze
+from export.ops.common import cast, unsqueeze
 
 __all__ = ["survivors"]
 
@@ -71,5 +71,5 @@ def _by_class(b: Builder, scores: Value, ids: Value | None, classes: int | None)
     first, last = (b.op("Reshape", b.op(kind, ids, keepdims=0), _SCALAR) for kind in ("ReduceMin", "ReduceMax"))
     end = b.op("Add", cast(b, last, np.float32), np.float32(1))
     found = b.op("Range", cast(b, first, np.float32), end, np.float32(1))
-    numbers = b.op("Reshape", found, np.asarray([1, -1, 1], np.int64))
-    return b.op("Where", b.op("Equal", cast(b, unsqueeze(b, ids, 1), np.float32), numbers), row, lowest)
+    every = b.op("Reshape", found, np.asarray([1, -1, 1], np.int64))
+    return b.op("Where", b.op("Equal", cast(b, unsqueeze(b, ids, 1), np.float32), every), row, lowest)

@@ -163,7 +163,9 @@ def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int],
     graph = replace(graph, params=drawn)
     pixels = pictures(_CALIBRATION_PICTURES, size, seed=seed) / np.float32(255)
     count = batch_of(graph, None) or len(pixels)
-    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)[:count]
+    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)[
+        :count
+    ]
     settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}

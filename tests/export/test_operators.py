@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from operator_cases import CASES, X, normal
+from operator_cases import CASES, X, boxes, normal
 from operator_runs import Case, by_mxnet, by_onnx, check
 
+from export.build import Builder
 from export.errors import UnsupportedError
+from export.graph import Graph, Node, Ref
+from export.heads import pyramid
 from export.ops import converts, registered
+from export.run_onnx import run_model
+from export.translate import walk
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -17,7 +22,50 @@ def test_operator_when_converted_then_equals_mxnet(case):
 
 
 def test_registry_when_compared_with_cases_then_nothing_is_untested():
-    assert registered() == {case.op for case in CASES}
+    assert {op for op in registered() if op != pyramid.OPERATOR} == {case.op for case in CASES}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_pyramid_when_levels_are_dispatched_then_each_region_is_aligned_on_its_own(masked):
+    maps = [normal(1, 3, size, size) for size in (32, 16, 8)]
+    scales = ("0.5", "0.25", "0.125")
+    # One region is of no level at all and gives zeros.
+    level = np.float32([0, 2, 1, 1, 0, 2, 5, 1, 0])
+    regions = np.concatenate([np.zeros((9, 1)), boxes(9)], 1).astype(np.float32)
+    attrs = {"pooled_size": "(2, 3)", "sample_ratio": "2"}
+    every = [
+        by_mxnet(Case("_contrib_ROIAlign", (data, regions), {**attrs, "spatial_scale": scale}))[0]
+        for data, scale in zip(maps, scales, strict=True)
+    ]
+    expected = np.stack([every[int(n)][i] if n < 3 else np.zeros((3, 2, 3)) for i, n in enumerate(level)])
+
+    nodes = [Node("null", name) for name in ("level", "regions", "m0", "m1", "m2")]
+
+    def add(op, inputs, **values):
+        nodes.append(Node(op, f"n{len(nodes)}", tuple(Ref(i, 0) for i in inputs), values))
+        return len(nodes) - 1
+
+    terms = []
+    for number, scale in enumerate(scales):
+        equal = add("_equal_scalar", [0], scalar=str(number))
+        if masked:
+            chosen = add("where", [equal, 1, add("_mul_scalar", [add("ones_like", [1])], scalar="-1.0")])
+            terms.append(add("_contrib_ROIAlign", [2 + number, chosen], **attrs, spatial_scale=scale))
+        else:
+            aligned = add("_contrib_ROIAlign", [2 + number, 1], **attrs, spatial_scale=scale)
+            terms.append(add("where", [equal, aligned, add("zeros_like", [aligned])]))
+    total = add("add_n", terms, num_args="3")
+    graph = Graph(tuple(nodes), (Ref(total, 0),), {})
+    dispatched = pyramid.dispatch_levels(graph)
+    assert dispatched.nodes[-1].op == pyramid.OPERATOR
+    feeds = {"level": level, "regions": regions, **{f"m{i}": array for i, array in enumerate(maps)}}
+    for each in (graph, dispatched):
+        builder = Builder()
+        values = {name: builder.input(name, np.float32, (array.shape, array.shape)) for name, array in feeds.items()}
+        builder.output(walk(builder, each, values).values[each.heads[0]], "found")
+        builder.program.prune()
+        found = run_model(builder.program.to_model(), feeds)["found"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_registry_when_an_operator_is_registered_twice_then_it_refuses():

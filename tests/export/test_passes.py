@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import parser
 
-from export.passes import fold_batch_norm, fold_input_scale, fuse_hard_sigmoid, merge_casts
+from export.passes import drop_identity, fold_batch_norm, fold_input_scale, fuse_hard_sigmoid, merge_casts
 from export.program import Program
 from export.run_onnx import run_model
 
@@ -36,6 +36,23 @@ def apply(rewrite, model: onnx.ModelProto, feed: np.ndarray, atol: float = 1e-5)
 
 def numbers(*shape, low=-1.0):
     return np.random.default_rng(sum(shape)).uniform(low, 1, shape).astype(np.float32)
+
+
+def test_drop_identity_when_a_value_is_only_renamed_then_it_takes_the_last_name():
+    model = parse("f (float[N,4] x) => (float[N,4] y, float[N,4] z) { a = Relu(x)\n y = Identity(a)\n z = Neg(a) }")
+    assert apply(drop_identity, model, numbers(2, 4)) == ["Relu", "Neg"]
+
+
+def test_drop_identity_when_two_outputs_are_the_same_value_then_one_stays():
+    model = parse(
+        "f (float[N,4] x) => (float[N,4] y, float[N,4] z) { a = Relu(x)\n y = Identity(a)\n z = Identity(a) }"
+    )
+    assert apply(drop_identity, model, numbers(2, 4)) == ["Relu", "Identity"]
+
+
+def test_drop_identity_when_an_output_is_the_input_then_it_stays():
+    model = parse("f (float[N,4] x) => (float[N,4] y) { y = Identity(x) }")
+    assert apply(drop_identity, model, numbers(2, 4)) == ["Identity"]
 
 
 NORM = {"g": numbers(4), "b": numbers(4), "m": numbers(4), "v": numbers(4, low=0.2)}

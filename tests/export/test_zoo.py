@@ -79,10 +79,9 @@ def test_weights_file_when_offline_then_the_error_says_which_file_to_put_where(t
 def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path, monkeypatch):
     from gluoncv.model_zoo import model_store
 
-    monkeypatch.setitem(
-        model_store._model_sha1, "mobilenet1.0", hashlib.sha1(b"right", usedforsecurity=False).hexdigest()
-    )
-    path = tmp_path / f"mobilenet1.0-{hashlib.sha1(b'right').hexdigest()[:8]}.params"
+    sha1 = hashlib.sha1(b"right", usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(model_store._model_sha1, "mobilenet1.0", sha1)
+    path = tmp_path / f"mobilenet1.0-{sha1[:8]}.params"
     path.write_bytes(b"wrong")
     with pytest.raises(ExportError, match="its SHA-1 is"):
         pretrained.weights_file("mobilenet1.0", root=tmp_path)
