@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # make demo CAMERA=0, CAMERA=/dev/video0 or CAMERA=rtsp://... watches a real camera instead of the video.
 CAMERA ?=
 
-.PHONY: help demo test check format bench wheels clean
+.PHONY: help demo test check format bench wheels sweep fuzz without-mxnet clean
 
 help: ## this list
 	@echo 'gluon-edge: from a GluonCV model to detections over MQTT'
@@ -48,6 +48,15 @@ bench: $(READY) ## measure the figures of benchmarks/ and write its tables
 
 wheels: $(READY) ## prove that wheels of every dependency resolve for aarch64 and x86-64, Python 3.10 to 3.14
 	@.ci/wheels
+
+sweep: $(READY) ## convert, verify and time every net of the zoo (hours; goes on where it stopped); writes docs/zoo.md
+	@$(BIN)/python -m benchmarks.sweep $(ARGS)
+
+fuzz: $(READY) ## damage inputs of every parser for ten minutes each
+	@$(BIN)/python -m tests.fuzz.run all $(ARGS)
+
+without-mxnet: ## install with each Python at hand, without MXNet, and convert a saved model
+	@.ci/without-mxnet
 
 clean: ## remove the environment and everything built
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
