@@ -17,7 +17,7 @@ CAMERA ?=
 help: ## this list
 	@echo 'gluon-edge: from a GluonCV model to detections over MQTT'
 	@echo
-	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 	@echo
 	@echo '  make demo CAMERA=0   the demo on a real camera: an index, /dev/video0, rtsp://... or http://...'
 
