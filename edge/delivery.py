@@ -19,7 +19,7 @@ __all__ = ["Delivery"]
 log = logging.getLogger(__name__)
 
 _SESSION_S = 86_400
-_LEAST_ACK_TIMEOUT_S = 10.0
+_LEAST_ACK_TIMEOUT_S = 5.0
 
 
 class Delivery:

@@ -1,6 +1,7 @@
 """The node's counter of events: never used twice, whatever ends the process, and only one process has it."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -49,7 +50,7 @@ class Sequence:
             self._lock = os.open(folder / f"{node}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._next = self._read()
-            self._reserve()
+            self._reserve_or_jump()
         except BlockingIOError:
             self.close()
             raise ConfigError(f"another agent runs as node {node!r} (its lock is in {folder}); stop it first") from None
@@ -67,6 +68,18 @@ class Sequence:
                 log.error("%s cannot be written: %s; numbers go on without it", self._path, e.strerror)  # noqa: TRY400
         self._next += 1
         return self._next - 1
+
+    def _reserve_or_jump(self) -> None:
+        """A disk that is full must not keep a node from starting."""
+        try:
+            self._reserve()
+        except OSError as e:
+            if e.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+                raise
+            # Nothing says which numbers this run uses, so it uses some that no other run will.
+            self._next = max(self._next, time.time_ns() // 1_000_000)
+            self._reserved = self._next
+            log.error("%s cannot be written: %s; numbers go on from %d", self._path, e.strerror, self._next)  # noqa: TRY400
 
     def go_on_from(self, mark: int) -> None:
         """Goes on from a mark that was kept elsewhere, should this file have been lost."""

@@ -92,6 +92,7 @@ class Uplink:
         self._pause_s = _PAUSE_S
         self._release_at = 0.0
         self._under_way: dict[int, tuple[Record, float]] = {}
+        self._online_token: int | None = None
         self._stop_at: float | None = None
         self._failed_on = 0
         self.alarms: dict[str, str] = {}
@@ -198,7 +199,8 @@ class Uplink:
         log.info("uplink: connected %s after=%d failures", link.how, self._repeats.succeeded())
         if self._hearing.filters:
             self._transport.subscribe(self._hearing.filters)
-        self._transport.send(self._status_topic, b"online", qos=1, retain=link.retain)
+        # It takes a place in the window too, until it is acknowledged.
+        self._online_token = self._transport.send(self._status_topic, b"online", qos=1, retain=link.retain)
         self._spool.connected()
         self._hearing.connected()
 
@@ -210,6 +212,7 @@ class Uplink:
         was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
         self._under_way.clear()
+        self._online_token = None
         if was_up:
             self._spool.disconnected(lost=True)
         if notice.refused:
@@ -237,7 +240,7 @@ class Uplink:
         self._transport.confirm(message)
 
     def _fill_window(self, link: Connected) -> None:
-        while len(self._under_way) < link.window:
+        while len(self._under_way) + (self._online_token is not None) < link.window:
             record = self._spool.take()
             if record is None:
                 return
@@ -268,6 +271,8 @@ class Uplink:
     def _acknowledged(self, notice: Acknowledged) -> None:
         record, _ = self._under_way.pop(notice.token, (None, 0.0))
         if record is None:  # `status`, or of an older connection
+            if notice.token == self._online_token:
+                self._online_token = None
             return
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1

@@ -56,6 +56,11 @@ class Inbox:
         return came, lost
 
     @property
+    def last_row(self) -> int:
+        """The newest number that was given."""
+        return self._row
+
+    @property
     def depth(self) -> int:
         """Records that wait."""
         return sum(map(len, self._queues.values()))
