@@ -70,6 +70,13 @@ class _Writer:
         self.numbers = itertools.count()
         self.held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
+        for node in self.graph.node:  # see export.front
+            if node.op_type == "DequantizeLinear":
+                factor, zero = (self._array(name).item() for name in node.input[1:3])
+                name = node.output[0]
+                self.scales[name] = Scale(factor, int(zero), signed=False)
+                self.stored[name] = node.input[0], self.scales[name]
+                self.produced_in_8_bits.add(name)
         others = [n for i, n in enumerate(self.graph.node) if i not in region.nodes and n.op_type in _WEIGHTED]
         self.own_scales = observed.channels.keys() - {n.input[0] for n in others} if per_channel else set()
 

@@ -21,6 +21,7 @@ from edge.bundle import MODEL, Bundle
 from export.calibrate import Reader
 from export.equalize import equalize
 from export.errors import ExportError
+from export.front import feed_bytes
 from export.gate import Verdict, gate
 from export.observe import METHODS, Histograms, Method, Observed, count_values, narrowed, observe
 from export.progress import Progress, silent
@@ -143,6 +144,9 @@ def calibrate(
     if scheme not in {"u8s8", "s8s8", "auto"}:
         raise ExportError(f"scheme {scheme!r} is not known; one of u8s8, s8s8, auto")
     model = onnx.load_from_string(bundle.model)
+    signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
+    if not signed:
+        model, _ = feed_bytes(model)
     region = find_region(model.graph)
     if not region.cores:
         raise ExportError(f"{bundle.path}: nothing to quantize: no convolution or matrix product with constant weights")
@@ -155,7 +159,6 @@ def calibrate(
     observed = observe(model, watched(model.graph, region), reader.each, means=means, channels=sorted(ends))
     related = curvatures(model, region, reader.each, observed.images) if compensation else {}
     reader.warn_of_skipped()
-    signed = scheme == "s8s8" or (scheme == "auto" and platform.machine() in {"aarch64", "arm64"})
     found = Calibrated(
         bundle, model, observed, "minmax", signed, per_channel, bias_correction, equalized, Rounder(related), reader
     )

@@ -85,8 +85,7 @@ def test_quantized_net_runs_as_integer_kernels_and_nothing_else_between(
     ran = _optimized(found.model, tmp_path)
     assert ran["QLinearConv"] == 4
     assert ran["QLinearAdd"] == ran["QLinearConcat"] == ran["QLinearGlobalAveragePool"] == ran["QGemm"] == 1
-    assert ran["QuantizeLinear"] == 1, "only the picture is converted on the way"
-    assert not {"Conv", "Relu", "Clip", "Gemm", "Add", "DequantizeLinear"} & ran.keys()
+    assert not {"Conv", "Relu", "Clip", "Gemm", "Add", "Cast", "Sub", "QuantizeLinear", "DequantizeLinear"} & ran.keys()
 
 
 def test_detector_is_quantized_to_its_last_convolution_and_decodes_in_float(
@@ -97,7 +96,7 @@ def test_detector_is_quantized_to_its_last_convolution_and_decodes_in_float(
     assert found.report["quantized"] == {"Conv": 2, "Relu": 1}
     ran = _optimized(found.model, tmp_path)
     assert ran["QLinearConv"] == 2
-    assert ran["QuantizeLinear"] == 1
+    assert "QuantizeLinear" not in ran
     before, after = Stage(bundle)(read(paths[0]))[0], Stage(found.bundle)(read(paths[0]))[0]
     np.testing.assert_array_equal(after.labels, before.labels)
     np.testing.assert_allclose(after.boxes, before.boxes, atol=0.1)
