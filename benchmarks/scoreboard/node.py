@@ -123,8 +123,9 @@ def _agent(args: argparse.Namespace, stopped: threading.Event) -> None:  # noqa:
         _say("rss", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     _say("alarms", json.dumps(delivery.figures()["alarms"]))
     clean = delivery.stop(2.0)
+    kept = delivery.spool.flush()
     delivery.close()
-    if waiting:
+    if waiting and kept:
         _say("accepted", waiting[-1][1])
     sys.exit(0 if clean else 1)
 
