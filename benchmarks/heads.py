@@ -55,7 +55,6 @@ def session(model: bytes, *, threads: int = 1) -> Any:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
-    settings.enable_cpu_mem_arena = False
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 

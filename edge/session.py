@@ -1,4 +1,4 @@
-"""onnxruntime, set up for a node: the provider asked for or the next best, threads by hand, no spinning, no arena."""
+"""onnxruntime, set up for a node: the provider asked for or the next best, threads by hand, no spinning."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,9 @@ class Session:
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = self.threads
         settings.inter_op_num_threads = 1
-        settings.enable_cpu_mem_arena = False  # it only ever grows, and a node runs for years
+        # The arena stays on: it keeps what it ever held, which with one input shape is what one run needs, and
+        # without it every run maps and unmaps its buffers anew (an SSD at 384x672 takes 1.5 times as long).
+        settings.enable_cpu_mem_arena = True
         settings.log_severity_level = 3
         # Spinning buys a few percent of latency for whole cores of heat.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
