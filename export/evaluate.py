@@ -12,10 +12,12 @@ from edge.bundle import Bundle
 from edge.results import Classification, Detections, Result, Segmentation
 from edge.stages import Stage
 from export.calibrate import read
-from export.datasets import Boxes, ClassLabels, Dataset, Masks, open_data, read_mask
+from export.datasets import open_data
 from export.errors import ExportError
+from export.masks import read_mask
 from export.metrics import average_precision, mean_iou, top_k, voc_average_precision
 from export.progress import Progress, silent
+from export.truth import Boxes, ClassLabels, Dataset, Masks
 
 __all__ = ["MAIN_METRIC", "Evaluation", "evaluate"]
 

@@ -16,10 +16,10 @@ from edge.session import Session, SessionOptions
 from edge.stages import Stage, prepare_for
 from export.agreement import agree
 from export.calibrate import read, spread
-from export.datasets import Dataset
 from export.errors import ExportError
 from export.evaluate import MAIN_METRIC, evaluate
 from export.progress import Progress, silent
+from export.truth import Dataset
 
 __all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "measure_speed"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.results import Classification, Detections, Segmentation
 from export.agreement import box_iou
-from export.datasets import Boxes, Truth
+from export.truth import Boxes, Truth
 
 __all__ = ["average_precision", "mean_iou", "top_k", "voc_average_precision"]
 

@@ -14,11 +14,11 @@ from edge.results import Detections, Result
 from edge.stages import Stage
 from export.agreement import distance
 from export.calibrate import read, spread
-from export.datasets import Dataset
 from export.gate import Accuracy, Judge, Verdict, holds
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
+from export.truth import Dataset
 
 __all__ = ["Settled", "settle"]
 

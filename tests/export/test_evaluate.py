@@ -10,10 +10,12 @@ from models import CELL, COLOURS, SIDE, bundle_of, colour_net, colour_pictures, 
 
 from edge.bundle import Bundle
 from edge.results import Classification, Detections, Segmentation
-from export.datasets import Boxes, Truth, open_data, read_mask
+from export.datasets import open_data
 from export.errors import ExportError
 from export.evaluate import evaluate
+from export.masks import read_mask
 from export.metrics import average_precision, mean_iou, top_k, voc_average_precision
+from export.truth import Boxes, Truth
 
 
 @pytest.fixture
