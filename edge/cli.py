@@ -83,10 +83,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(watch, required=False)
     _add_json(watch, "a JSON object a message, a line each, and the sums at the end")
 
+    _add_audit(commands)
     _add_bundle(commands)
     _add_config_group(commands)
     _add_demo(commands)
     return parser
+
+
+def _add_audit(commands: "Commands") -> None:
+    text = "Prove that nothing was lost: what watch has heard against the node's receipts and its disk."
+    audit = _command(commands, "audit", verbs.audit, text, "heard.jsonl --spool /var/lib/gluon-edge/kerb-1.spool")
+    audit.add_argument("log", type=Path, metavar="LOG", help="what `gluon-edge watch --json` has written")
+    audit.add_argument("--spool", type=Path, metavar="FILE", help="the spool of a node that is stopped")
+    audit.add_argument("--node", metavar="NAME", help="default: every node in the log")
+    _add_json(audit)
 
 
 def _add_demo(commands: "Commands") -> None:

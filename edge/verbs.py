@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge.session import SessionOptions
 
 __all__ = [
+    "audit",
     "bundle_info",
     "bundle_test",
     "bundle_verify",
@@ -89,6 +90,29 @@ def watch(args: argparse.Namespace) -> int:
     else:
         print(f"{sums['events']} events, {sums['missing']} missing, {sums['duplicates']} duplicates", file=sys.stderr)
     return 0
+
+
+def audit(args: argparse.Namespace) -> int:
+    """What a subscriber has against the node's own account."""
+    from edge.audit import read_log, waiting_on_disk
+
+    waiting = waiting_on_disk(args.spool) if args.spool is not None else []
+    accounts = read_log(args.log)
+    if args.node is not None:
+        accounts = {name: account for name, account in accounts.items() if name == args.node}
+    found = {name: account.settle(waiting) for name, account in sorted(accounts.items())}
+    if args.json:
+        print(json.dumps(found))
+    else:
+        for name, sums in found.items():
+            print(
+                f"{name}: {sums['events']} events of {sums['runs']} runs, {sums['duplicates']} twice, "
+                f"{sums['receipted']} given up with a receipt, {sums['waiting']} wait on its disk, {sums['missing']} missing"
+            )
+    if not found:
+        return fail(f"{args.log}: holds nothing of {args.node or 'any node'}")
+    lost = [f"{name}: {first} to {last}" for name, sums in found.items() for first, last in sums["missing_ranges"]]
+    return fail(f"missing without a receipt: {'; '.join(lost[:10])}") if lost else 0
 
 
 def bundle_info(args: argparse.Namespace) -> int:

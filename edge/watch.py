@@ -29,6 +29,7 @@ class Ledger:
 
     events: int = 0
     duplicates: int = 0
+    given_up: int = 0
     _span: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     _missing: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     _more_missing: int = 0
@@ -50,6 +51,13 @@ class Ledger:
             return False
         self._span[who] = (min(first, seq), max(last, seq))
         return True
+
+    def note_gap(self, first: int, last: int) -> None:
+        """A receipt: these were given up by the node itself, which may be about a run before this one."""
+        for missing in self._missing.values():
+            given_up = {s for s in missing if first <= s <= last}
+            missing.difference_update(given_up)
+            self.given_up += len(given_up)
 
     @property
     def missing(self) -> int:
@@ -74,6 +82,10 @@ def describe(topic: str, payload: Any, now: float) -> str:
         where = f"{payload.get('node')}/{payload.get('camera')}"
         reason = f" ({payload['reason']})" if payload.get("reason") else ""
         return f"{_clock(now)}  {where:24}  camera {payload.get('state')}{reason}"
+    if schema.startswith("gap/"):
+        numbers = "" if payload.get("first_seq") is None else f" {payload['first_seq']} to {payload.get('last_seq')}"
+        lost = f"{payload.get('count')} of class {payload.get('class')}{numbers}"
+        return f"{_clock(now)}  {payload.get('node')!s:24}  GIVEN UP {lost}: {payload.get('reason')}"
     return f"{_clock(now)}  {topic}  {json.dumps(payload, ensure_ascii=False)}"
 
 
@@ -122,7 +134,8 @@ def listen(
         client.disconnect()
         client.loop_stop()
         client.on_connect = client.on_disconnect = client.on_message = client.on_subscribe = None
-    return {"events": ledger.events, "duplicates": ledger.duplicates, "missing": ledger.missing if every else 0}
+    sums = {"events": ledger.events, "duplicates": ledger.duplicates, "given_up": ledger.given_up}
+    return {**sums, "missing": ledger.missing if every else 0}
 
 
 def _subscriber(settings: MqttSettings, topic: str, inbox: "queue.SimpleQueue[tuple[str, Any]]") -> paho.Client:
@@ -171,6 +184,9 @@ def _show(message: paho.MQTTMessage, ledger: Ledger, out: TextIO, *, as_json: bo
             fresh = ledger.note(str(payload["node"]), str(payload["boot_id"]), int(payload["seq"]))
         except (KeyError, TypeError, ValueError):
             log.warning("%s: an event without node, boot_id and seq", message.topic)
+    elif schema.startswith("gap/"):
+        if isinstance(payload.get("first_seq"), int) and isinstance(payload.get("last_seq"), int):
+            ledger.note_gap(payload["first_seq"], payload["last_seq"])
     elif every and not (schema.startswith("state/") or message.topic.endswith("/status")):
         return
     if as_json:

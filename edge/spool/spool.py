@@ -28,7 +28,7 @@ __all__ = ["Drop", "Spool"]
 
 log = logging.getLogger(__name__)
 
-_DELETE_EVERY_S = 1.0
+_DELETE_EVERY_S = 0.3
 _DELETE_ROWS = 500
 _SWEEP_EVERY_S = 30.0
 _SHED_SHARE = 32
