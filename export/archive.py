@@ -52,6 +52,9 @@ def unpack(path: Path, folder: Path) -> dict[str, Path]:
                     if content is None:
                         raise SourceError(f"{path}: {name} has no content")
                     files[name] = _written(content, folder / name)
+            # To the very end, where gzip keeps the checksum of all that came before.
+            while bounded.read(_CHUNK):
+                pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError) as exc:
         if isinstance(exc, SourceError):
             raise

@@ -73,9 +73,16 @@ def ssd_training_symbol(classes: int = 3, topk: int = 50):
     for n in range(4):
         x = sym.Convolution(x, num_filter=12, kernel=(3, 3), stride=(2, 2), pad=(1, 1), name=f"conv{n}")
         x = sym.Activation(x, act_type="relu", name=f"relu{n}")
+        if n == 1:
+            x = sym.Pooling(x, kernel=(3, 3), stride=(1, 1), pad=(1, 1), pool_type="max", pooling_convention="full")
+            x = sym.Dropout(x, p=0.5, name="drop")
         features.append(x)
     locations, scores, anchors = [], [], []
-    features[2] = sym.L2Normalization(features[2], mode="channel", name="l2") * 20
+    # As the VGG-16 variant scales its first feature map.
+    scale = sym.Variable(
+        "conv2_scale", shape=(1, 12, 1, 1), init=mxnet().init.Constant(20), attr={"__wd_mult__": "0.1"}
+    )
+    features[2] = sym.broadcast_mul(lhs=scale, rhs=sym.L2Normalization(features[2], mode="channel", name="l2"))
     for n, feature in enumerate(features[2:]):
         count = len(SIZES[n]) + len(RATIOS[n]) - 1
         for filters, name, found in ((4, "loc", locations), (classes + 1, "cls", scores)):
