@@ -215,8 +215,9 @@ def _check(before: onnx.ModelProto, after: onnx.ModelProto, region: Region) -> N
         return all(name in made and made[name].op_type == "DequantizeLinear" for name in data_inputs(node, constants))
 
     found = Counter(n.op_type for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and reads_8_bits(n))
-    weighted = [n for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"}]
-    int8 = sum(n.input[1] in made and made[n.input[1]].op_type == "DequantizeLinear" for n in weighted)
+    integers = {t.name for t in after.graph.initializer if t.data_type == onnx.TensorProto.INT8}
+    weighted = [n for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and n.input[1] in made]
+    int8 = sum(made[n.input[1]].input[0] in integers for n in weighted)
     wanted = Counter(before.graph.node[i].op_type for i in region.cores)
     if int8 != len(region.cores) or any(found[op] < n for op, n in wanted.items()):
         raise ExportError(

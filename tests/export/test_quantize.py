@@ -310,3 +310,16 @@ def test_rectified_and_signed_tensors_concatenate_without_undoing_the_rectifier(
     ran = _optimized(quantize(bundle, images(colour_pictures(tmp_path))).model, tmp_path)
     assert (ran["QLinearConv"], ran["QLinearConcat"], ran["QLinearLeakyRelu"]) == (3, 1, 1)
     assert not {"Conv", "FusedConv", "Relu"} & ran.keys()
+
+
+def test_product_with_the_constant_on_the_left_stays_float_and_does_not_confuse(tmp_path: Path) -> None:
+    """How an exact resize is written: its weights are no layer's."""
+    net = Net()
+    x = net.add("Relu", net.conv(net.front(), np.eye(3).reshape(3, 3, 1, 1)))
+    y = net.conv(x, np.ones((4, 3, 1, 1)))
+    resized = net.add("MatMul", np.full((SIDE, SIDE), 1 / SIDE, np.float32), y)
+    net.add("Cast", net.add("ArgMax", resized, axis=1, keepdims=0), to=onnx.TensorProto.UINT8, out="mask")
+    bundle = bundle_of(net.model("segmentation"), "segmentation", ("none", *COLOURS))
+    report = quantize(bundle, images(colour_pictures(tmp_path))).report
+    assert report["quantized"] == {"Conv": 2, "Relu": 1}
+    assert list(report["kept_float"].values()) == ["its weights or bias are not constant, or its input is"]
