@@ -1,13 +1,8 @@
-"""The composition root: builds the agent from its configuration, starts it, waits, and stops it in order."""
+"""The composition root: builds the agent from its configuration, starts it, and stops it in order."""
 
 import logging
-import os
-import queue
-import signal
-import sys
 import time
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Sequence
 
 from edge import __version__
 from edge.bundle import read_bundle
@@ -34,14 +29,14 @@ from edge.session import SessionOptions
 from edge.signing import Keys
 from edge.stages import Stage
 
-__all__ = ["Agent", "run"]
+__all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
 _TASKS = frozenset({"classification", "detection"})
 _CAMERAS_STOP_S = 4.5
 _DESK_STOP_S = 1.0
-_DRAIN_S, _DRAIN_AFTER_FILES_S = 2.0, 15.0
+DRAIN_S = 2.0
 
 
 class Agent:
@@ -51,8 +46,17 @@ class Agent:
         EdgeError: when the bundle, the runtime, a secret or the state folder cannot be used.
     """
 
-    def __init__(self, config: Config, *, on_end: Callable[[str | None], None], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_end: Callable[[str | None], None],
+        clock: Clock | None = None,
+        reload: Callable[[], None] | None = None,
+        changed: Sequence[str] = (),
+    ) -> None:
         self._config = config
+        self._changed = changed
         clock = clock or Clock()
         mqtt = config.mqtt
         bundle = read_bundle(config.model.bundle)
@@ -79,7 +83,7 @@ class Agent:
             labels=bundle.labels,
         )
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-        self._control = control = Control(list(enabled))
+        self._control = control = Control(list(enabled), reload)
         self._desk = self._build_desk() if config.transport == "mqtt" else None
         self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock, hearing=self._desk)
         self._health = health = Health(config.cameras)
@@ -111,7 +115,8 @@ class Agent:
         for provider, reason in self._fell_away.items():
             log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
         cameras = {name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in config.cameras.items()}
-        self._report.born(runtime={"provider": self._provider, "fell_away": self._fell_away}, cameras=cameras)
+        runtime = {"provider": self._provider, "fell_away": self._fell_away}
+        self._report.born(runtime=runtime, cameras=cameras, changed=self._changed)
         for name, camera in config.cameras.items():
             if not camera.enabled:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
@@ -169,7 +174,7 @@ class Agent:
         """One `health` message."""
         self._report.health(lambda: dict(self._slots.dropped), {"outbox": self._delivery.figures()})
 
-    def stop(self, *, drain_s: float = _DRAIN_S) -> bool:
+    def stop(self, *, drain_s: float = DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended."""
         begun = time.monotonic()
         stuck: list[str] = []
@@ -209,55 +214,3 @@ class Agent:
     def _close(self) -> list[str]:
         self._delivery.close()
         return []
-
-
-def run(config: Config) -> int:
-    """Runs an agent until SIGTERM, SIGINT, or the end of every file; the exit status. A second SIGINT forces."""
-    happened: queue.SimpleQueue[str | int | None] = queue.SimpleQueue()  # its put may interrupt its put
-    interrupts = 0
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
-        if interrupts > 1:
-            os._exit(130)
-        happened.put(number)
-
-    before = {s: signal.signal(s, on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        agent = Agent(config, on_end=happened.put)
-        log.info(
-            "gluon-edge %s node=%s bundle=%s cameras=%s transport=%s",
-            *(__version__, config.mqtt.node, config.model.bundle, ",".join(config.cameras), config.transport),
-        )
-        agent.start()
-        why = _wait(agent, happened, config.health.every_s)
-        files_ended = why is None
-        if isinstance(why, int):
-            log.info("%s: stopping", signal.Signals(why).name)
-        elif isinstance(why, str):
-            log.error("%s: stopping", why)
-        else:
-            log.info("every file has ended: stopping")
-        clean = agent.stop(drain_s=_DRAIN_AFTER_FILES_S if files_ended else _DRAIN_S)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if not clean:
-        # A thread that hangs in a driver would hang the interpreter's own end as well.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(1)
-    if isinstance(why, str):
-        raise SessionError(why)
-    return 0
-
-
-def _wait(agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s: float) -> str | int | None:
-    due = time.monotonic() + every_s
-    while True:
-        try:
-            return happened.get(timeout=max(0.0, due - time.monotonic()))
-        except queue.Empty:  # noqa: PERF203 - that is how time passes here
-            agent.publish_health()
-            due += every_s

@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]  # its name before Python 3.11
 
-__all__ = ["ENV_PREFIX", "check_config", "load_config", "show_config"]
+__all__ = ["ENV_PREFIX", "changes", "check_config", "load_config", "show_config"]
 
 ENV_PREFIX = "GLUON_EDGE_"
 _MAX_BYTES = 1 << 20
@@ -68,6 +68,16 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[s
         return None, [_explain(path, d, data, origins) for d in errors]
     problem = _leaked_password(path, config, origins)
     return (None, [problem]) if problem else (config, [])
+
+
+def changes(old: Any, new: Any, path: str = "") -> list[str]:
+    """The keys whose values differ between two configurations, in words such as `events.hold_s`."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [path] if old != new else []
+    found = []
+    for key in [*old, *(k for k in new if k not in old)]:
+        found += changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    return found
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

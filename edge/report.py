@@ -1,7 +1,7 @@
 """What a node says about itself: its birth, its health, and how its cameras are."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge.health import Health
@@ -14,6 +14,7 @@ __all__ = ["Report"]
 log = logging.getLogger(__name__)
 
 _HEALTH_LIFE_S = 3600.0
+_MAX_CHANGED = 100
 
 
 class Report:
@@ -24,9 +25,11 @@ class Report:
         self._outbox = outbox
         self._health = health
 
-    def born(self, *, runtime: Mapping[str, Any], cameras: Mapping[str, Any]) -> None:
-        """`info`, retained and sent again on every connect."""
+    def born(self, *, runtime: Mapping[str, Any], cameras: Mapping[str, Any], changed: Sequence[str] = ()) -> None:
+        """`info`, retained and sent again on every connect; `changed` are the keys of a configuration read anew."""
         info = self._payloads.info(runtime=runtime, cameras=cameras, started_ns=self._payloads.clock.wall_ns())
+        if changed:
+            info["changed"] = list(changed)[:_MAX_CHANGED]
         self._put(("info",), info, Importance.B, qos=1, last_value=True)
 
     def frame_read(self, camera: str) -> None:

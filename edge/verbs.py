@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     from edge.configfile import load_config
 
     config = load_config(args.config)
-    from edge import app
+    from edge import run as life
 
-    return app.run(config)
+    return life.run(config, lambda: load_config(args.config))
 
 
 def predict(args: argparse.Namespace) -> int:

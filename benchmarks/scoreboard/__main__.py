@@ -1,6 +1,6 @@
 """`python -m benchmarks.scoreboard [--full] [--subject agent|naive|both] [CASE ...]`: what each case did to each subject.
 
-Writes `benchmarks/results/scoreboard.json` when it ran every case of both.
+Writes `benchmarks/results/scoreboard-SUBJECT.json` when it ran every case.
 """
 
 import argparse
@@ -37,10 +37,11 @@ def main() -> int:
         rows.append(row)
     for subject in subjects:
         print(f"{subject}: {sum(r[subject]['passed'] for r in rows)} of {len(rows)}")  # type: ignore[index]
-    if not args.cases and args.subject == "both":
+    if not args.cases:
         RESULTS.mkdir(exist_ok=True)
-        document = {"command": f"python -m benchmarks.scoreboard{' --full' if args.full else ''}", "rows": rows}
-        (RESULTS / "scoreboard.json").write_text(json.dumps(document, indent=2) + "\n")
+        command = f"python -m benchmarks.scoreboard{' --full' if args.full else ''} --subject {args.subject}"
+        document = {"command": command, "rows": rows}
+        (RESULTS / f"scoreboard-{args.subject}.json").write_text(json.dumps(document, indent=2) + "\n")
     return 0 if all(r.get("agent", {"passed": True})["passed"] for r in rows) else 1  # type: ignore[index]
 
 

@@ -25,6 +25,11 @@ def case(number: str, what: str) -> Callable[[Case], Case]:
     return register
 
 
+def _let_it_work(node: Node) -> None:
+    """A process that is killed while it starts has accepted nothing that could be lost."""
+    until(lambda: len(node.accepted) > 100 or node.process.poll() is not None, 8)
+
+
 def _end(stage: Stage, node: Node, *, wait_s: float = 1.0) -> Sum:
     """Lets it run on a little, stops it, and adds up."""
     time.sleep(wait_s)
@@ -69,6 +74,7 @@ def killed_both(subject: str, full: bool) -> tuple[bool, Sum]:
         for turn in turns:
             time.sleep(chance.uniform(0.8, 1.8))
             if turn == "node":
+                _let_it_work(node)
                 node.kill()
                 stage.take(node)
                 node = stage.node()
@@ -95,7 +101,7 @@ def killed_and_cut(subject: str, full: bool) -> tuple[bool, Sum]:
         for turn in turns:
             time.sleep(chance.uniform(0.2, 0.9))
             if turn == "kill":
-                time.sleep(0.8)
+                _let_it_work(node)
                 node.kill()
                 stage.take(node)
                 node = stage.node()

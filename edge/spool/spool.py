@@ -28,8 +28,8 @@ __all__ = ["Drop", "Spool"]
 
 log = logging.getLogger(__name__)
 
-_DELETE_EVERY_S = 0.3
-_DELETE_ROWS = 500
+_DELETE_EVERY_S = 0.1
+_DELETE_ROWS = 200
 _SWEEP_EVERY_S = 30.0
 _SHED_SHARE = 32
 

@@ -1,0 +1,128 @@
+"""An agent's life in its process: signals, the end of every file, and a configuration that is read again."""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from edge import __version__
+from edge.app import DRAIN_S, Agent
+from edge.bundle import read_bundle
+from edge.config import Config
+from edge.configfile import changes
+from edge.errors import EdgeError, SessionError
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+_DRAIN_AFTER_FILES_S = 15.0
+
+
+def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
+    """Runs an agent until SIGTERM, SIGINT, or the end of every file; the exit status. A second SIGINT forces.
+
+    On SIGHUP, or the command `reload`, the configuration is read again by `reread`: one that is wrong is told and left
+    alone, any other takes effect at once, and what changed is told in `info`.
+    """
+    happened: queue.SimpleQueue[str | int | None] = queue.SimpleQueue()  # its put may interrupt its put
+    interrupts = 0
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += number == signal.SIGINT
+        if interrupts > 1:
+            os._exit(130)
+        happened.put(number)
+
+    signals = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if reread else ()))
+    before = {s: signal.signal(s, on_signal) for s in signals}
+    try:
+        agent = _start(config, happened)
+        why = _wait(agent, happened, config.health.every_s)
+        clean = True
+        while why == signal.SIGHUP and reread is not None and clean:
+            found = _read_again(config, reread)
+            if found is not None:
+                clean = agent.stop()
+                _forget_the_end(happened)
+                agent, config = _start_anew(config, found, happened)
+            why = _wait(agent, happened, config.health.every_s)
+        files_ended = why is None
+        if isinstance(why, int):
+            log.info("%s: stopping", signal.Signals(why).name)
+        elif isinstance(why, str):
+            log.error("%s: stopping", why)
+        else:
+            log.info("every file has ended: stopping")
+        clean = agent.stop(drain_s=_DRAIN_AFTER_FILES_S if files_ended else DRAIN_S) and clean
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if not clean:
+        # A thread that hangs in a driver would hang the interpreter's own end as well.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(1)
+    if isinstance(why, str):
+        raise SessionError(why)
+    return 0
+
+
+def _start(config: Config, happened: "queue.SimpleQueue[str | int | None]", changed: Sequence[str] = ()) -> Agent:
+    agent = Agent(config, on_end=happened.put, reload=lambda: happened.put(signal.SIGHUP), changed=changed)
+    log.info(
+        "gluon-edge %s node=%s bundle=%s cameras=%s transport=%s",
+        *(__version__, config.mqtt.node, config.model.bundle, ",".join(config.cameras), config.transport),
+    )
+    agent.start()
+    return agent
+
+
+def _read_again(config: Config, reread: Callable[[], Config]) -> Config | None:
+    """The new configuration when there is one that can be used; None when the one that runs is to stay."""
+    try:
+        found = reread()
+        read_bundle(found.model.bundle)
+    except EdgeError as e:
+        log.error("reload: %s; going on with the configuration that runs", e)  # noqa: TRY400
+        return None
+    if found == config:
+        log.info("reload: nothing has changed")
+        return None
+    return found
+
+
+def _forget_the_end(happened: "queue.SimpleQueue[str | int | None]") -> None:
+    """That the agent that was stopped has ended is no news; signals that came meanwhile are."""
+    signals = []
+    while not happened.empty():
+        item = happened.get()
+        if isinstance(item, int):
+            signals.append(item)
+    for item in signals:
+        happened.put(item)
+
+
+def _start_anew(old: Config, new: Config, happened: "queue.SimpleQueue[str | int | None]") -> tuple[Agent, Config]:
+    changed = changes(old.model_dump(mode="json"), new.model_dump(mode="json"))
+    log.info("reload: changed %s", ", ".join(changed))
+    try:
+        return _start(new, happened, changed), new
+    except EdgeError as e:
+        log.error("reload: %s; back to the last configuration that was good", e)  # noqa: TRY400
+        return _start(old, happened), old
+
+
+def _wait(agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s: float) -> str | int | None:
+    due = time.monotonic() + every_s
+    while True:
+        try:
+            return happened.get(timeout=max(0.0, due - time.monotonic()))
+        except queue.Empty:  # noqa: PERF203 - that is how time passes here
+            agent.publish_health()
+            due += every_s
