@@ -1,4 +1,4 @@
-"""A result drawn on its image: boxes, classes, masks."""
+"""A result drawn on its image: boxes, classes, masks, keypoints."""
 
 import colorsys
 from collections.abc import Sequence
@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frame import Image
-from edge.results import Classification, Detections, Result, Segmentation
+from edge.results import Classification, Detections, Instances, Poses, Result, Segmentation
 
 __all__ = ["colour", "draw"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _MASK_SHARE = 0.5
+_JOINT_SCORE = 0.2
+_COCO_LIMBS = (
+    *((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
+    *((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
+)
 
 
 def draw(image: Image, result: Result, labels: Sequence[str]) -> Image:
@@ -21,11 +26,16 @@ def draw(image: Image, result: Result, labels: Sequence[str]) -> Image:
     out = image.copy()
     if isinstance(result, Segmentation):
         _draw_mask(out, result.mask, labels)
+    elif isinstance(result, Instances):
+        for i, label in enumerate(result.detections.labels.tolist()):
+            inside = result.mask(i)
+            out[inside] = (out[inside] * (1 - _MASK_SHARE) + np.array(colour(label)) * _MASK_SHARE).astype(np.uint8)
+        _draw_detections(out, result.detections, labels)
     elif isinstance(result, Detections):
-        # The surest is drawn last, on top.
-        rows = list(zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True))
-        for label, score, box in reversed(rows):
-            _draw_box(out, box, f"{labels[label]} {score:.2f}", colour(label))
+        _draw_detections(out, result, labels)
+    elif isinstance(result, Poses):
+        for person in result.keypoints:
+            _draw_joints(out, person)
     else:
         _draw_classes(out, result, labels)
     return out
@@ -41,6 +51,26 @@ def _size(image: Image) -> tuple[float, int]:
     """Font scale and line width that can be read on an image of this size."""
     short = min(image.shape[:2])
     return max(0.35, short / 1000), max(1, round(short / 320))
+
+
+def _draw_detections(image: Image, result: Detections, labels: Sequence[str]) -> None:
+    # The surest is drawn last, on top.
+    rows = list(zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True))
+    for label, score, box in reversed(rows):
+        _draw_box(image, box, f"{labels[label]} {score:.2f}", colour(label))
+
+
+def _draw_joints(image: Image, person: NDArray[np.float32]) -> None:
+    """Joints as dots, each in its colour; with COCO's 17 joints also the limbs between them."""
+    _, line = _size(image)
+    sure = person[:, 2] >= _JOINT_SCORE
+    points = [(round(x), round(y)) for x, y, _ in person.tolist()]
+    for a, b in _COCO_LIMBS if len(points) == 17 else ():
+        if sure[a] and sure[b]:
+            cv2.line(image, points[a], points[b], colour(a), line, cv2.LINE_AA)
+    for i, point in enumerate(points):
+        if sure[i]:
+            cv2.circle(image, point, 2 * line + 1, colour(i), cv2.FILLED, cv2.LINE_AA)
 
 
 def _draw_box(image: Image, box: Sequence[float], text: str, bgr: tuple[int, int, int]) -> None:

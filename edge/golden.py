@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.bundle import Bundle
-from edge.errors import BundleError, SessionError
+from edge.errors import BundleError
 from edge.frame import Image
-from edge.results import Classification, Detections, Result, decode
+from edge.results import Classification, Detections, Instances, Poses, Result, Segmentation, decode
 from edge.stages import Stage, prepare_for
 
 __all__ = ["GoldenReport", "check", "compare", "expected", "golden_image"]
@@ -85,16 +85,13 @@ def golden_image(bundle: Bundle) -> Image:
 
 
 def expected(result: Result, *, threshold: float, score: float, box_px: float = 0.0) -> dict[str, Any]:
-    """The content of golden/expected.json for a result, with the tolerances it is to be met within.
-
-    Raises:
-        TypeError: for a result that cannot be compared in this version.
-    """
+    """The content of golden/expected.json for a result, with the tolerances it is to be met within."""
     tolerance = {"score": score, "box_px": box_px}
-    rows = zip(_detected(result).labels.tolist(), result.scores.tolist(), strict=True)  # type: ignore[union-attr]
+    plain = _plain(result)
+    rows = zip(plain.labels.tolist(), plain.scores.tolist(), strict=True)
     found: list[dict[str, Any]] = [{"label_id": label, "score": round(value, 6)} for label, value in rows]
-    if isinstance(result, Detections):
-        for entry, box in zip(found, result.boxes.tolist(), strict=True):
+    if isinstance(plain, Detections):
+        for entry, box in zip(found, plain.boxes.tolist(), strict=True):
             entry["box"] = [round(v, 3) for v in box]
     return {"tolerance": tolerance, "threshold": threshold, "results": found}
 
@@ -104,16 +101,14 @@ def check(bundle: Bundle, stage: Stage) -> GoldenReport:
 
     Raises:
         BundleError: when the bundle has no usable golden sample.
-        SessionError: when the runtime fails, or the task cannot be compared in this version.
+        SessionError: when the runtime fails.
     """
     want = _read_expected(bundle)
     tensor, placement = prepare_for(bundle, golden_image(bundle))
     outputs = {name: value[0] for name, value in stage.session.infer(tensor[None]).items()}
     task = bundle.manifest.task
-    if task not in {"classification", "detection"}:
-        raise SessionError(f"{bundle.path}: golden samples of {task} cannot be compared in this version")
     # What was found just above the threshold there may lie just below it here.
-    threshold = max(0.0, want.threshold - want.tolerance.score) if task == "detection" else 0.0
+    threshold = max(0.0, want.threshold - want.tolerance.score) if task in {"detection", "instances"} else 0.0
     got = decode(task, outputs, placement, threshold=threshold, top=bundle.manifest.classes)
     return compare(want.model_dump(), got, bundle.labels)
 
@@ -121,9 +116,10 @@ def check(bundle: Bundle, stage: Stage) -> GoldenReport:
 def compare(want: Mapping[str, Any], got: Result, labels: Sequence[str]) -> GoldenReport:
     """Compares a result with `expected`'s: detections as sets, one to one; classes by their scores."""
     spec = ExpectedResults.model_validate(want)
-    if isinstance(got, Detections):
-        return _compare_detections(spec, got, labels)
-    return _compare_classes(spec, _detected(got), labels)
+    plain = _plain(got)
+    if isinstance(plain, Detections):
+        return _compare_detections(spec, plain, labels)
+    return _compare_classes(spec, plain, labels)
 
 
 def _read_expected(bundle: Bundle) -> ExpectedResults:
@@ -135,9 +131,21 @@ def _read_expected(bundle: Bundle) -> ExpectedResults:
         raise BundleError(f"{bundle.path}: {EXPECTED}: {where}: {first['msg']}") from e
 
 
-def _detected(result: Result) -> Classification | Detections:
-    if not isinstance(result, (Classification, Detections)):
-        raise TypeError(f"{type(result).__name__} cannot be compared in this version")
+def _plain(result: Result) -> Classification | Detections:
+    """Any result in the two shapes that are compared.
+
+    Instances count by their boxes; a class map by the share of pixels that each class has; joints as boxes without
+    a size, each with its own label.
+    """
+    if isinstance(result, Instances):
+        return result.detections
+    if isinstance(result, Segmentation):
+        classes, pixels = np.unique(result.mask, return_counts=True)
+        return Classification(classes.astype(np.int64), (pixels / result.mask.size).astype(np.float32))
+    if isinstance(result, Poses):
+        joints = result.keypoints.reshape(-1, 3)
+        labels = np.tile(np.arange(result.keypoints.shape[1]), len(result.keypoints))
+        return Detections(joints[:, [0, 1, 0, 1]], np.clip(joints[:, 2], 0, 1), labels)
     return result
 
 

@@ -4,12 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.prepare import Placement
 
-__all__ = ["Classification", "Detections", "Result", "Segmentation", "Task", "decode", "rle", "to_json"]
+__all__ = [
+    "Classification",
+    "Detections",
+    "Instances",
+    "Poses",
+    "Result",
+    "Segmentation",
+    "Task",
+    "decode",
+    "rle",
+    "to_json",
+]
 
 Task = Literal["classification", "detection", "segmentation", "instances", "pose"]
 TASKS: tuple[str, ...] = get_args(Task)
@@ -45,7 +57,63 @@ class Segmentation:
     mask: NDArray[np.uint8]
 
 
-Result = Classification | Detections | Segmentation
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """Objects and their outlines: `detections`, and a mask each.
+
+    `masks` float32 [n, h, w] are probabilities on a grid over `extents` float32 [n, 4], the boxes as the model gave
+    them, which may reach beyond the image of `height` x `width` pixels.
+    """
+
+    detections: Detections
+    extents: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        n = len(self.detections.scores)
+        if self.extents.shape != (n, 4) or self.masks.ndim != 3 or len(self.masks) != n:
+            raise ValueError(
+                f"expected {n} extents [n, 4] and masks [n, h, w], got {self.extents.shape}, {self.masks.shape}"
+            )
+
+    def mask(self, i: int) -> NDArray[np.bool_]:
+        """Object `i`'s pixels: bool [height, width] of the image."""
+        out = np.zeros((self.height, self.width), np.bool_)
+        x1, y1, x2, y2 = self.extents[i].tolist()
+        left, top, right, bottom = (
+            int(v) for v in self.detections.boxes[i] + np.array([0, 0, 0.999, 0.999], np.float32)
+        )
+        if right <= left or bottom <= top or x2 <= x1 or y2 <= y1:
+            return out
+        rows, columns = self.masks.shape[1:]
+        # Where the centre of each pixel of the visible box lies on the mask's grid of cell centres.
+        x = ((np.arange(left, right) + 0.5 - x1) / (x2 - x1) * columns - 0.5).astype(np.float32)
+        y = ((np.arange(top, bottom) + 0.5 - y1) / (y2 - y1) * rows - 0.5).astype(np.float32)
+        grid_x, grid_y = np.meshgrid(x, y)
+        shares = cv2.remap(self.masks[i], grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        out[top:bottom, left:right] = np.asarray(shares) > 0.5
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Poses:
+    """Persons by their joints: `keypoints` float32 [n, J, 3], x and y in pixels of the image, and a score."""
+
+    keypoints: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.keypoints.ndim != 3 or self.keypoints.shape[2] != 3:
+            raise ValueError(f"expected keypoints [n, J, 3], got {self.keypoints.shape}")
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """A person's score: the mean of the joints', float32 [n]."""
+        return np.asarray(self.keypoints[:, :, 2].mean(axis=1), np.float32)
+
+
+Result = Classification | Detections | Segmentation | Instances | Poses
 
 
 def decode(
@@ -59,11 +127,12 @@ def decode(
         ValueError: for a task that this version cannot decode.
     """
     if task == "detection":
-        count = int(outputs["count"])
-        scores = outputs["scores"][:count].astype(np.float32, copy=False)
-        keep = scores >= threshold
-        boxes = placement.boxes_to_image(outputs["boxes"][:count][keep])
-        return Detections(boxes, scores[keep], outputs["labels"][:count][keep].astype(np.int64, copy=False))
+        return _detections(outputs, placement, threshold)[0]
+    if task == "instances":
+        detections, kept = _detections(outputs, placement, threshold)
+        extents = placement.points_to_image(outputs["boxes"][kept].reshape(-1, 2, 2)).reshape(-1, 4)
+        masks = outputs["masks"][kept].astype(np.float32, copy=False)
+        return Instances(detections, extents, masks, placement.height, placement.width)
     if task == "classification":
         scores = outputs["scores"].astype(np.float32, copy=False)
         best = np.argsort(-scores, kind="stable")[:top]
@@ -71,7 +140,21 @@ def decode(
         return Classification(best.astype(np.int64), scores[best])
     if task == "segmentation":
         return Segmentation(placement.mask_to_image(outputs["mask"].astype(np.uint8, copy=False)))
+    if task == "pose":
+        keypoints = outputs["keypoints"].astype(np.float32)
+        keypoints[:, :2] = placement.points_to_image(keypoints[:, :2])
+        return Poses(keypoints[None])
     raise ValueError(f"task {task!r} cannot be decoded by this version")
+
+
+def _detections(
+    outputs: Mapping[str, NDArray[Any]], placement: Placement, threshold: float
+) -> tuple[Detections, NDArray[np.intp]]:
+    """The detections of at least `threshold`, and their rows."""
+    scores = outputs["scores"][: int(outputs["count"])].astype(np.float32, copy=False)
+    kept = np.flatnonzero(scores >= threshold)
+    boxes = placement.boxes_to_image(outputs["boxes"][kept])
+    return Detections(boxes, scores[kept], outputs["labels"][kept].astype(np.int64, copy=False)), kept
 
 
 def rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -83,16 +166,37 @@ def rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def to_json(result: Result, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The `results` list of `predict --json`, as docs and cli promise: boxes in pixels of the image."""
+    """The `results` list of `predict --json`: boxes, joints and masks in pixels of the image.
+
+    For a pose, `labels` are the joints' names, and the box is the smallest that holds them.
+    """
     if isinstance(result, Segmentation):
         return [
             {"label": labels[int(c)], "label_id": int(c), "score": 1.0, "mask": rle(result.mask == c)}
             for c in np.unique(result.mask)
         ]
+    if isinstance(result, Poses):
+        return [
+            _pose_json(person, score) for person, score in zip(result.keypoints, result.scores.tolist(), strict=True)
+        ]
+    plain = result.detections if isinstance(result, Instances) else result
     found = []
-    for i, (label, score) in enumerate(zip(result.labels.tolist(), result.scores.tolist(), strict=True)):
+    for i, (label, score) in enumerate(zip(plain.labels.tolist(), plain.scores.tolist(), strict=True)):
         entry: dict[str, Any] = {"label": labels[label], "label_id": label, "score": round(score, 4)}
-        if isinstance(result, Detections):
-            entry["box"] = [round(v, 1) for v in result.boxes[i].tolist()]
+        if isinstance(plain, Detections):
+            entry["box"] = [round(v, 1) for v in plain.boxes[i].tolist()]
+        if isinstance(result, Instances):
+            entry["mask"] = rle(result.mask(i))
         found.append(entry)
     return found
+
+
+def _pose_json(person: NDArray[np.float32], score: float) -> dict[str, Any]:
+    low, high = person[:, :2].min(axis=0), person[:, :2].max(axis=0)
+    return {
+        "label": "person",
+        "label_id": 0,
+        "score": round(score, 4),
+        "box": [round(v, 1) for v in (*low.tolist(), *high.tolist())],
+        "keypoints": [[round(x, 1), round(y, 1), round(s, 4)] for x, y, s in person.tolist()],
+    }
