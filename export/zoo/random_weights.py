@@ -48,8 +48,10 @@ def settle(symbol: Any, graph: Graph, params: dict[str, Array], feeds: dict[str,
     BatchNorm statistics become what one training pass sees, residual branches are damped, last layers are scaled.
     """
     _damp_residuals(graph, params)
-    _calibrate(graph, params, internals(symbol, graph, feeds, training=True))
-    _scale_heads(graph, params, internals(symbol, graph, feeds))
+    normalized = {node.inputs[0] for node in graph.nodes if "BatchNorm" in node.op}
+    _calibrate(graph, params, internals(symbol, graph, feeds, training=True, only=normalized))
+    ends = {Ref(index, 0) for index in _last_layers(graph, [ref.node for ref in graph.heads])}
+    _scale_heads(graph, params, internals(symbol, graph, feeds, only=ends))
 
 
 def _damp_residuals(graph: Graph, params: dict[str, Array]) -> None:

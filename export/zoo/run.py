@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,18 @@ def reference_layers(
     return internals(loaded, graph, _feeds(graph, images_nchw, inputs))
 
 
-def internals(symbol: Any, graph: Graph, feeds: Mapping[str, Array], *, training: bool = False) -> dict[Ref, Array]:
-    """Every value of a symbol, inputs and weights left out; with `training`, BatchNorm uses the batch's statistics."""
+def internals(
+    symbol: Any,
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    *,
+    training: bool = False,
+    only: Collection[Ref] | None = None,
+) -> dict[Ref, Array]:
+    """Every value of a symbol, inputs and weights left out; with `training`, BatchNorm uses the batch's statistics.
+
+    `only` names the values that are wanted: all of them together need gigabytes for large pictures.
+    """
     everything = symbol.get_internals()
     names = everything.list_outputs()
     places: list[Ref] = []
@@ -61,7 +71,13 @@ def internals(symbol: Any, graph: Graph, feeds: Mapping[str, Array], *, training
             output += 1
     if len(places) != len(names):
         raise SourceError(f"{graph.origin}: MXNet lists {len(names)} values, {len(places)} were recognised")
-    wanted = [at for at, ref in enumerate(places) if not graph.nodes[ref.node].is_variable]
+    wanted = [
+        at
+        for at, ref in enumerate(places)
+        if not graph.nodes[ref.node].is_variable and (only is None or ref in only)
+    ]
+    if not wanted:
+        return {}
     chosen = mxnet().sym.Group([everything[at] for at in wanted])
     found = run(chosen, _weights(graph), feeds, training=training)
     return {places[at]: value for at, value in zip(wanted, found, strict=True)}
@@ -117,7 +133,10 @@ def run(
         except mx.MXNetError:
             # CachedOp prepares a backward pass, which some operators (sort, argmax_channel, arange alone) have not.
             found = _bound(symbol, dict(zip(names, operands, strict=True)), training=training)
-        return [output.asnumpy() for output in (found if isinstance(found, list) else [found])]
+        # One after the other, so that nothing is there twice.
+        left = list(found)[::-1] if isinstance(found, list) else [found]
+        del found
+        return [left.pop().asnumpy() for _ in range(len(left))]
 
 
 def _bound(symbol: Any, operands: dict[str, Any], *, training: bool) -> list[Any]:
