@@ -51,6 +51,7 @@ def translate(
     batch: int | None = None,
     opset: int = DEFAULT_OPSET,
     shapes: Mapping[str, Shape] | None = None,
+    frames: int | None = None,
 ) -> onnx.ModelProto:
     """The raw net: float32 NCHW in, MXNet's own outputs out, in MXNet's order and under MXNet's names.
 
@@ -61,13 +62,14 @@ def translate(
         batch: a fixed batch size; by default the batch is dynamic.
         opset: raised where an operator needs it.
         shapes: shapes of further inputs by name, without the batch's meaning.
+        frames: how many pictures a video net takes at once; its input is [N, C, frames, H, W].
 
     Raises:
         UnsupportedError: an operator or attribute has no translation.
         SourceError: a weight is missing.
     """
     name = input_variable(graph, input_name)
-    every = {name: image_shapes(graph, name, input_hw, batch_of(graph, batch))}
+    every = {name: image_shapes(graph, name, input_hw, batch_of(graph, batch), frames)}
     every |= {key: (shape, shape) for key, shape in (shapes or {}).items()}
     builder = Builder(opset=needed_opset(graph, opset))
     inputs = {key: builder.input(key, np.float32, pair) for key, pair in every.items()}
@@ -156,8 +158,10 @@ def label_inputs(graph: Graph) -> set[int]:
     return {index for index in as_label - otherwise if graph.nodes[index].is_variable}
 
 
-def image_shapes(graph: Graph, name: str, input_hw: tuple[int, int], batch: int | None) -> tuple[Shape, Shape]:
-    """NCHW at batch 1 and 2 (or at the fixed batch, twice); the channels come from the first convolution."""
+def image_shapes(
+    graph: Graph, name: str, input_hw: tuple[int, int], batch: int | None, frames: int | None = None
+) -> tuple[Shape, Shape]:
+    """NCHW (NCTHW of a video) at batch 1 and 2 (or at the fixed batch, twice); the channels come from the first convolution."""
     height, width = input_hw
     if height < 1 or width < 1:
         raise ExportError(f"the input size {height}x{width} is not positive")
@@ -168,7 +172,8 @@ def image_shapes(graph: Graph, name: str, input_hw: tuple[int, int], batch: int 
             if weight is not None and weight.ndim > 1:
                 channels = weight.shape[1] * node.attrs().integer("num_group", 1)
     sizes = (batch, batch) if batch else (1, 2)
-    return (sizes[0], channels, height, width), (sizes[1], channels, height, width)
+    one, two = ((n, channels, *(() if frames is None else (frames,)), height, width) for n in sizes)
+    return one, two
 
 
 def batch_of(graph: Graph, wanted: int | None) -> int | None:

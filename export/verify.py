@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.build import Builder
 from export.errors import ExportError
 from export.graph import Array, Graph
 from export.heads import Normalization
@@ -17,13 +18,14 @@ from export.heads.classification import ends_in_softmax
 from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
 from export.match import Detections, Match, match
+from export.passes import optimize
 from export.run_onnx import run_model
 from export.source import load
-from export.tolerances import OUTPUTS
-from export.translate import batch_of, input_variable
-from export.zoo.run import reference, reference_layers
+from export.tolerances import OUTPUTS, Tolerance
+from export.translate import DEFAULT_OPSET, batch_of, input_variable, needed_opset, output_names, walk
+from export.zoo.run import reference, reference_layers, run_layers
 
-__all__ = ["OutputDifference", "Verification", "normalized", "verify"]
+__all__ = ["OutputDifference", "Verification", "normalized", "verify", "verify_raw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,34 @@ def verify(
     return Verification(tuple(outputs), divergence, unmatched)
 
 
+def verify_raw(symbol: Path, params: Path, inputs: Mapping[str, Array]) -> Verification:
+    """Compare the raw translation with MXNet: every output, and every layer on its own.
+
+    Args:
+        symbol: the `-symbol.json`.
+        params: the `.params`.
+        inputs: what to feed, by the name of the variable, float32.
+
+    Raises:
+        ExportError: MXNet is not installed.
+    """
+    graph = load(symbol, params)
+    builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
+    values = {name: builder.input(name, array.dtype, (array.shape, array.shape)) for name, array in inputs.items()}
+    done = walk(builder, graph, values).values
+    for ref, name in zip(graph.heads, output_names(graph), strict=True):
+        builder.output(done[ref], name)
+    optimize(builder.program)
+    found = list(run_model(builder.program.to_model(), inputs).values())
+    layers = run_layers(symbol, params, inputs)
+    expected = [layers[ref] if ref in layers else inputs[graph.node(ref).name] for ref in graph.heads]
+    outputs = tuple(
+        _difference(name, *pair, limit=OUTPUTS["raw"])
+        for name, *pair in zip(output_names(graph), found, expected, strict=True)
+    )
+    return Verification(outputs, first_divergence(graph, inputs, layers))
+
+
 def normalized(images: Array, normalization: Normalization) -> Array:
     """uint8 [N, H, W, 3] to float32 [N, 3, H, W], as the net was trained on."""
     shift, scale = (np.asarray(values, np.float64) for values in (normalization.shift, normalization.scale))
@@ -122,15 +152,15 @@ def normalized(images: Array, normalization: Normalization) -> Array:
     return np.ascontiguousarray(pixels.astype(np.float32).transpose(0, 3, 1, 2))
 
 
-def _difference(name: str, actual: Array, expected: Array) -> OutputDifference:
+def _difference(name: str, actual: Array, expected: Array, *, limit: Tolerance | None = None) -> OutputDifference:
     one, two = actual.astype(np.float64), expected.astype(np.float64)
     if one.shape != two.shape:
         return OutputDifference(name, float("inf"), float("inf"), 0.0)
     gap = np.abs(one - two)
     magnitude = np.abs(two)
     relative = gap / np.maximum(magnitude, 1e-12)
-    limit = OUTPUTS[name].allowed(float(magnitude.max(initial=0)))
-    return OutputDifference(name, float(gap.max(initial=0)), float(relative.max(initial=0)), limit)
+    allowed = (limit or OUTPUTS[name]).allowed(float(magnitude.max(initial=0)))
+    return OutputDifference(name, float(gap.max(initial=0)), float(relative.max(initial=0)), allowed)
 
 
 def _classification(

@@ -40,10 +40,19 @@ def reshape_(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("reshape_like")
 def reshape_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """The shape of the second input; ranges of dimensions are refused."""
-    for name in ("lhs_begin", "lhs_end", "rhs_begin", "rhs_end"):
-        attrs.require(name, "None", "None")
-    return reshape(b, inputs[0], inputs[1].shapes)
+    """The shape of the second input; with ranges, its dimensions there in place of those of the first."""
+    x, like = inputs
+    left = attrs.optional_integer("lhs_begin"), attrs.optional_integer("lhs_end")
+    right = attrs.optional_integer("rhs_begin"), attrs.optional_integer("rhs_end")
+    one, two = (
+        (*shape[: _bound(left[0], 0, x.rank)], *other[slice(*right)], *shape[_bound(left[1], x.rank, x.rank) :])
+        for shape, other in zip(x.shapes, like.shapes, strict=True)
+    )
+    return reshape(b, x, (one, two))
+
+
+def _bound(at: int | None, default: int, rank: int) -> int:
+    return default if at is None else axis_of(at, rank)
 
 
 @converts("expand_dims")

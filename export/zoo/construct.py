@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,9 @@ from export.zoo.table import ZooNet, find
 __all__ = ["Saved", "build"]
 
 _CALIBRATION_PICTURES: Final = 2
+_TEMPLATE: Final = 127
+# These tell no classes apart.
+_NAMELESS: Final = {"depth", "tracking"}
 # What GluonCV's segmentation nets answer in unless told otherwise.
 _CROP: Final = 480
 
@@ -46,6 +49,7 @@ def build(
     pretrained: bool = False,
     classes: Sequence[str] | None = None,
     input_hw: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Saved:
     """Build a net of the zoo and save it.
 
@@ -57,6 +61,7 @@ def build(
         pretrained: the published weights.
         classes: the user's own, for nets that take them.
         input_hw: another size than the net's usual one, pixels.
+        options: more arguments for GluonCV's factory, such as `rpn_test_post_nms`.
 
     Raises:
         ExportError: no such net, not exactly one kind of weights, or the weights do not fit.
@@ -70,7 +75,7 @@ def build(
     weights = weights_file(name) if pretrained else params
     # Counting names from zero makes the same net come out under the same names each time.
     with quiet(), mxnet().name.NameManager():
-        net = _construct(entry, size, classes)
+        net = _construct(entry, size, classes, options or {})
         _initialize(net, weights)
         out_dir.mkdir(parents=True, exist_ok=True)
         saved = _export(net, entry, size, out_dir)
@@ -80,10 +85,10 @@ def build(
     return Saved(*saved, meta={**asdict(entry), "input_hw": size, "labels": labels, "classes": len(labels)})
 
 
-def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | None) -> Any:
+def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | None, options: Mapping[str, Any]) -> Any:
     cv = gluoncv()
-    arguments: dict[str, Any] = {"pretrained": False, "pretrained_base": False}
-    if classes is not None or entry.classes is None:
+    arguments: dict[str, Any] = {"pretrained": False, "pretrained_base": False, **options}
+    if classes is not None or (entry.classes is None and entry.task not in _NAMELESS):
         if classes is None:
             raise ExportError(f"{entry.name} needs the names of your classes: --labels a,b,c")
         arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
@@ -94,13 +99,39 @@ def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | No
     for dropped in ((), ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
         kept = {key: value for key, value in arguments.items() if key not in dropped}
         try:
-            return cv.model_zoo.get_model(entry.name, **kept)
+            with _nothing_fetched():
+                return cv.model_zoo.get_model(entry.name, **kept)
         except (TypeError, Warning) as exc:
             # Darknet raises a Warning where others raise a TypeError.
             last = exc
-        except (OSError, ValueError, UnboundLocalError) as exc:
+        except (OSError, ValueError, RuntimeError, UnboundLocalError) as exc:
             raise ExportError(f"GluonCV cannot build {entry.name} without published weights: {exc}") from exc
     raise ExportError(f"GluonCV cannot build {entry.name}: {last}") from last
+
+
+@contextmanager
+def _nothing_fetched() -> Iterator[None]:
+    """Some factories fetch weights of their base net whatever they are told, or move weights that are not there yet.
+
+    What they would load is overwritten afterwards; a factory that computes with it fails here.
+    """
+    from gluoncv.model_zoo import model_store
+
+    mx = mxnet()
+    block, parameter = mx.gluon.Block, mx.gluon.Parameter
+    before = block.load_parameters, parameter.reset_ctx, model_store.get_model_file
+
+    def move(self: Any, ctx: Any) -> None:
+        if self._data is not None or self._deferred_init:  # there is no public way to ask
+            before[1](self, ctx)
+
+    block.load_parameters = lambda *_args, **_options: None
+    parameter.reset_ctx = move
+    model_store.get_model_file = lambda *_args, **_options: ""
+    try:
+        yield
+    finally:
+        block.load_parameters, parameter.reset_ctx, model_store.get_model_file = before
 
 
 def _initialize(net: Any, weights: Path | None) -> None:
@@ -118,9 +149,13 @@ def _initialize(net: Any, weights: Path | None) -> None:
 def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tuple[Path, Path]:
     mx = mxnet()
     with quiet(), _exportable(net):
-        net.hybridize()
+        samples = [mx.nd.zeros(shape) for shape in _sample_shapes(entry, size)]
         try:
-            net(mx.nd.zeros((1, 3, *size)))
+            if entry.task == "depth":
+                # Its encoder keeps a classifier that nothing reads; once run eagerly, nobody asks for its shape.
+                net(*samples)
+            net.hybridize()
+            net(*samples)
         except (ValueError, mx.MXNetError) as exc:
             cause = next((line for line in str(exc).splitlines() if "Check failed" in line), str(exc))
             raise ExportError(
@@ -130,6 +165,17 @@ def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tu
         prefix = out_dir / entry.name
         net.export(str(prefix), epoch=0)
     return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
+
+
+def _sample_shapes(entry: ZooNet, size: tuple[int, int]) -> list[tuple[int, ...]]:
+    if entry.task == "tracking":
+        return [(1, 3, _TEMPLATE, _TEMPLATE), (1, 3, *size)]
+    return [(1, 3, *(() if entry.frames is None else (entry.frames,)), *size)]
+
+
+def _template_and_search(images: Array) -> dict[str, Array]:
+    """What a tracker takes: a small picture of the target, and the one to search in; Gluon calls them data0, data1."""
+    return {"data0": np.ascontiguousarray(images[:1, :, :_TEMPLATE, :_TEMPLATE]), "data1": images[1:2]}
 
 
 @contextmanager
@@ -161,12 +207,14 @@ def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int],
         new = draw(name, array.shape, random)
         drawn[name] = array if new is None else new
     graph = replace(graph, params=drawn)
-    pixels = pictures(_CALIBRATION_PICTURES, size, seed=seed) / np.float32(255)
+    pixels = pictures(_CALIBRATION_PICTURES * (entry.frames or 1), size, seed=seed) / np.float32(255)
     count = batch_of(graph, None) or len(pixels)
-    images = ((pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)).transpose(0, 3, 1, 2)[
-        :count
-    ]
-    settle(mx.sym.load(str(symbol)), graph, drawn, {input_variable(graph): images})
+    images = (pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)
+    images = images.transpose(0, 3, 1, 2)
+    if entry.frames is not None:
+        images = images.reshape(_CALIBRATION_PICTURES, entry.frames, 3, *size).transpose(0, 2, 1, 3, 4)
+    feeds = {input_variable(graph): images[:count]} if entry.task != "tracking" else _template_and_search(images)
+    settle(mx.sym.load(str(symbol)), graph, drawn, feeds)
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}
     mx.nd.save(str(params), named)

@@ -13,7 +13,7 @@ from export.graph import Array, Graph, Ref
 from export.source import load
 from export.zoo.runtime import mxnet, quiet
 
-__all__ = ["internals", "reference", "reference_layers", "run"]
+__all__ = ["internals", "reference", "reference_layers", "run", "run_layers"]
 
 
 def reference(
@@ -46,6 +46,13 @@ def reference_layers(
     with quiet():
         loaded = mx.sym.load(str(symbol))
     return internals(loaded, graph, _feeds(graph, images_nchw, inputs))
+
+
+def run_layers(symbol: Path, params: Path, inputs: Mapping[str, Array]) -> dict[Ref, Array]:
+    """As `reference_layers`, with every input by name."""
+    with quiet():
+        loaded = mxnet().sym.load(str(symbol))
+    return internals(loaded, load(symbol, params), inputs)
 
 
 def internals(

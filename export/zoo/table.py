@@ -46,14 +46,26 @@ _SIZES: Final = (
     (r"^fastscnn", (1024, 2048)),
     (r"^(fcn|psp|deeplab|icnet|danet)_|^hrnet_.*_s$", (480, 480)),
     (r"pose_", (256, 192)),
-    (r"^(i3d|slowfast|r2plus1d|c3d|p3d)_", (112, 112)),
-    (r"^inceptionv3|^xception", (299, 299)),
+    (r"^(r2plus1d|c3d|p3d)_", (112, 112)),
+    (r"^(i3d_)?inceptionv3|^xception", (299, 299)),
     (r"^nasnet", (331, 331)),
-    (r"^siamrpn", (255, 255)),
+    (r"^siamrpn", (287, 287)),
     (r"^resnest(101)", (256, 256)),
     (r"^resnest(200)", (320, 320)),
     (r"^resnest(269)", (416, 416)),
     (r"", (224, 224)),
+)
+
+
+# Pictures that a video net takes at once; SlowFast takes those of both paths in one row.
+_FRAMES: Final = (
+    (r"^slowfast_4x16", 36),
+    (r"^slowfast_8x8", 40),
+    (r"^slowfast_16x8", 80),
+    (r"^i3d_slow_", 16),
+    (r"^i3d", 32),
+    (r"^(c3d|p3d|r2plus1d)", 16),
+    (r"", None),
 )
 
 
@@ -62,7 +74,7 @@ class ZooNet:
     """One name of the zoo.
 
     `mean` and `std` apply to values in 0..1, RGB; `classes` is None where the user chooses them; `unsupported` says
-    why a net cannot be built here, and is empty where it can.
+    why a net cannot be built here, and is empty where it can; `frames` is how many pictures a video net takes at once.
     """
 
     name: str
@@ -72,6 +84,7 @@ class ZooNet:
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     unsupported: str = ""
+    frames: int | None = None
 
 
 def list_nets() -> list[ZooNet]:
@@ -110,6 +123,7 @@ def _describe(name: str) -> ZooNet:
         mean=_CIFAR_MEAN if cifar else IMAGENET_MEAN,
         std=_CIFAR_STD if cifar else IMAGENET_STD,
         unsupported="pre-quantized: its weights can only be downloaded" if name.endswith("_int8") else "",
+        frames=next(found for pattern, found in _FRAMES if re.search(pattern, name)),
     )
 
 
