@@ -1,6 +1,6 @@
 """Cross-layer equalization: channels of very different range share one 8-bit scale better when they are made alike.
 
-Between a convolution and those that read it, with at most a rectifier in between, output channel c may be divided by
+Between a convolution and those that read it, with at most a rectifier (clipped or not) in between, output channel c may be divided by
 any s_c > 0 if the readers' weights for input channel c are multiplied by it: relu(x / s) = relu(x) / s. The float
 model computes the same; what changes is how well each channel uses the tensor's 256 levels.
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from export.observe import Feed, reductions
-from export.regions import Region, constants_of, find_region
+from export.regions import Constants, Region, clip_bounds, constants_of, find_region
 
 __all__ = ["Pair", "equalize", "find_pairs"]
 
@@ -45,6 +45,7 @@ def find_pairs(graph: onnx.GraphProto, region: Region) -> list[Pair]:
     for i, node in enumerate(graph.node):
         for name in node.input:
             readers[name].append(i)
+    constants = constants_of(graph)
     outputs = {o.name for o in graph.output}
     uses = Counter(name for node in graph.node for name in node.input)
     rectifier = {source: i for i, source in region.fused.items()}
@@ -59,7 +60,7 @@ def find_pairs(graph: onnx.GraphProto, region: Region) -> list[Pair]:
         last = graph.node[rectifier.get(i, i)]
         tensor = last.output[0]
         every = readers[tensor]
-        if every and last.op_type in {"Conv", "Relu"} and tensor not in outputs and all(map(scalable, [i, *every])):
+        if every and _scales_through(last, constants) and tensor not in outputs and all(map(scalable, [i, *every])):
             found.append(Pair(i, tensor, tuple(every)))
     return found
 
@@ -87,6 +88,15 @@ def equalize(model: onnx.ModelProto, feed: Feed) -> tuple[onnx.ModelProto, int]:
         for weights, groups in targets:
             _set(weights, _scaled(_array(weights), scale, groups))
     return result, changed
+
+
+def _scales_through(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Whether channels may be scaled up before `node`.
+
+    A Clip from 0 to 6 as well: channels that reach the limit are the largest and keep their scale, and the others stay
+    below it on all that calibration saw, which is where 8 bits end anyway.
+    """
+    return node.op_type in {"Conv", "Relu"} or (node.op_type == "Clip" and clip_bounds(node, constants)[0] == 0)
 
 
 def _channels(

@@ -196,12 +196,15 @@ def test_region_when_boxes_feed_a_second_stage_leaves_box_arithmetic_float() -> 
     assert ops == {"Conv": 3, "Relu": 2, "Flatten": 1, "Gemm": 1}
 
 
-def test_equalized_net_computes_the_same_and_rounds_better(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clip", [False, True])
+def test_equalized_net_computes_the_same_and_rounds_better(tmp_path: Path, clip: bool) -> None:
     """Channels a thousand times apart: in one 8-bit scale the small ones would all be zero."""
     net = Net()
     rng = np.random.default_rng(3)
     spread = np.array([1, 0.1, 0.01, 0.001]).reshape(-1, 1, 1, 1)
-    x = net.add("Relu", net.conv(net.front(), rng.normal(0, 0.02, (4, 3, 3, 3)) * spread, bias=False))
+    rectifier = ("Clip", np.float32(0), np.float32(6)) if clip else ("Relu",)
+    x = net.conv(net.front(), rng.normal(0, 0.02, (4, 3, 3, 3)) * spread, bias=False)
+    x = net.add(rectifier[0], x, *rectifier[1:])
     y = net.add("Relu", net.conv(x, rng.normal(0, 1, (4, 1, 3, 3)) / spread, bias=False, group=4))
     z = net.conv(y, rng.normal(0, 1, (3, 4, 1, 1)))
     net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), out="scores", axis=1)
