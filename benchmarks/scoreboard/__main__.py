@@ -1,6 +1,6 @@
 """`python -m benchmarks.scoreboard [--full] [--subject agent|naive|both] [CASE ...]`: what each case did to each subject.
 
-Writes `benchmarks/results/scoreboard-SUBJECT.json` when it ran every case.
+With --full it keeps the newest record of each case in `benchmarks/results/scoreboard-SUBJECT.json`.
 """
 
 import argparse
@@ -37,12 +37,22 @@ def main() -> int:
         rows.append(row)
     for subject in subjects:
         print(f"{subject}: {sum(r[subject]['passed'] for r in rows)} of {len(rows)}")  # type: ignore[index]
-    if not args.cases:
-        RESULTS.mkdir(exist_ok=True)
-        command = f"python -m benchmarks.scoreboard{' --full' if args.full else ''} --subject {args.subject}"
-        document = {"command": command, "rows": rows}
-        (RESULTS / f"scoreboard-{args.subject}.json").write_text(json.dumps(document, indent=2) + "\n")
+    if args.full:
+        _record(args.subject, rows)
     return 0 if all(r.get("agent", {"passed": True})["passed"] for r in rows) else 1  # type: ignore[index]
+
+
+def _record(subject: str, rows: list[dict[str, object]]) -> None:
+    """Keeps the newest row of each case."""
+    path = RESULTS / f"scoreboard-{subject}.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    known = {row["case"]: row for row in [*before, *rows]}
+    document = {
+        "command": f"python -m benchmarks.scoreboard --full --subject {subject}",
+        "rows": [known[number] for number in CASES if number in known],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

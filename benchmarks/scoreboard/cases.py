@@ -27,7 +27,7 @@ def case(number: str, what: str) -> Callable[[Case], Case]:
 
 def _let_it_work(node: Node) -> None:
     """A process that is killed while it starts has accepted nothing that could be lost."""
-    until(lambda: len(node.accepted) > 100 or node.process.poll() is not None, 8)
+    until(lambda: len(node.accepted) > 100 or node.process.poll() is not None, 20)
 
 
 def _end(stage: Stage, node: Node, *, wait_s: float = 1.0) -> Sum:
@@ -97,14 +97,14 @@ def killed_and_cut(subject: str, full: bool) -> tuple[bool, Sum]:
     turns = ["kill"] * kills + ["cut"] * cuts
     chance.shuffle(turns)
     with Stage.build(subject, full=full) as stage:
-        node = stage.node()
+        node = stage.node("--rate", "500")
         for turn in turns:
             time.sleep(chance.uniform(0.2, 0.9))
             if turn == "kill":
                 _let_it_work(node)
                 node.kill()
                 stage.take(node)
-                node = stage.node()
+                node = stage.node("--rate", "500")
             else:
                 stage.proxy.reset()
         total = _end(stage, node, wait_s=3)
@@ -255,6 +255,7 @@ def clock_jumps(subject: str, full: bool) -> tuple[bool, Sum]:
         offset = stage.folder / "offset"
         offset.write_text("0")
         node = stage.node("--clock", str(offset))
+        _let_it_work(node)
         for jump in ("3600", "-86400"):
             time.sleep(1)
             stage.proxy.mode = "refuse"

@@ -276,6 +276,8 @@ class Spool:
             self._commit()
             self._to_backlog(keep_flight=True)
         if self._unsaved_bytes > self.bounds.memory_bytes:
+            self._commit()
+        if self._unsaved_bytes > self.bounds.memory_bytes:
             self._shed()
 
     def _accept(self, record: Record) -> None:

@@ -394,3 +394,14 @@ def test_state_with_history_when_it_waits_then_told_once_and_as_the_newest(tmp_p
     world.spool.connected()
     assert [(r.body, r.newest) for r in world.deliver()] == [(b"offline", True)]
     world.spool.close()
+
+
+def test_burst_when_more_comes_than_memory_may_hold_then_it_is_committed_and_nothing_is_given_up(tmp_path):
+    world = World(tmp_path / "spool.db", bounds=replace(SMALL, memory_bytes=100_000))
+    for seq in range(1, 301):
+        world.spool.put(event(seq, size=1000))
+        if seq % 50 == 0:
+            world.spool.tick()
+    world.spool.connected()
+    assert seqs(world.deliver()) == list(range(1, 301))
+    world.spool.close()
