@@ -18,19 +18,18 @@ import onnx
 from benchmarks.paired import paired
 from export import heads, zoo
 from export.errors import ExportError, UnsupportedError
-from export.graph import Graph
-from export.layers import first_divergence
-from export.run_onnx import open_session, run_model
+from export.graph import Array, Graph
+from export.run_onnx import open_session
 from export.source import load
-from export.tolerances import LAYER_DEFAULT
-from export.translate import input_variable, translate
-from export.verify import normalized, verify
+from export.translate import translate
+from export.verify import normalized, verify, verify_raw
 from export.zoo import Saved, ZooNet, find
 
 __all__ = ["main"]
 
 _CLASSES = ("one", "two", "three")  # for nets that want their user's classes
 _SECONDS = 6.0  # that timing may take
+_TEMPLATE = 127  # side of the picture that a tracker looks for
 
 
 class Row:
@@ -89,15 +88,18 @@ def _convert_and_compare(saved: Saved, entry: ZooNet, row: Row) -> None:
     row(stage="check")
     onnx.checker.check_model(content, full_check=True)
     row(stage="time")
-    row(**_timed(saved, graph, content, form))
+    row(**_timed(saved, entry, graph, content, form))
     row(stage="verify")
-    row(**(_verified if form == "finished" else _compared)(saved, graph, model))
+    row(**(_verified(saved, model) if form == "finished" else _compared(saved, entry)))
 
 
 def _convert(graph: Graph, saved: Saved, entry: ZooNet) -> tuple[onnx.ModelProto, str]:
     meta = saved.meta
     if entry.task not in heads.TASKS:
-        return translate(graph, input_hw=meta["input_hw"], batch=1), "raw"
+        if entry.task == "tracking":
+            shapes = {"data0": (1, 3, _TEMPLATE, _TEMPLATE)}
+            return translate(graph, input_hw=meta["input_hw"], input_name="data1", batch=1, shapes=shapes), "raw"
+        return translate(graph, input_hw=meta["input_hw"], batch=1, frames=entry.frames), "raw"
     model = heads.finish(
         graph,
         task=entry.task,
@@ -109,7 +111,7 @@ def _convert(graph: Graph, saved: Saved, entry: ZooNet) -> tuple[onnx.ModelProto
     return model, "finished"
 
 
-def _verified(saved: Saved, _graph: Graph, model: onnx.ModelProto) -> dict[str, Any]:
+def _verified(saved: Saved, model: onnx.ModelProto) -> dict[str, Any]:
     meta = saved.meta
     pictures = zoo.pictures(1, meta["input_hw"], seed=5)
     found = verify(
@@ -131,38 +133,36 @@ def _verified(saved: Saved, _graph: Graph, model: onnx.ModelProto) -> dict[str, 
     }
 
 
-def _compared(saved: Saved, graph: Graph, model: onnx.ModelProto) -> dict[str, Any]:
+def _compared(saved: Saved, entry: ZooNet) -> dict[str, Any]:
     """MXNet's own outputs against the graph's, for tasks without a head of their own."""
-    meta = saved.meta
-    normalization = heads.Normalization.gluoncv(meta["mean"], meta["std"])
-    pixels = normalized(zoo.pictures(1, meta["input_hw"], seed=5), normalization)
-    name = input_variable(graph)
-    expected = zoo.reference(saved.symbol_path, saved.params_path, pixels)
-    found = list(run_model(model, {name: pixels}).values())
-    error = {
-        f"output {n}": float(np.abs(a - b).max(initial=0)) for n, (a, b) in enumerate(zip(found, expected, strict=True))
-    }
-    limits = [1e-4 * max(1.0, float(np.abs(item).max(initial=0))) for item in expected]
-    values = zoo.reference_layers(saved.symbol_path, saved.params_path, pixels)
-    first = first_divergence(graph, {name: pixels}, values)
-    within = all(value <= limit for value, limit in zip(error.values(), limits, strict=True))
+    found = verify_raw(saved.symbol_path, saved.params_path, _inputs(saved, entry)).to_json()
     return {
-        "status": "exact" if within and first is None else "differs",
-        "error": error,
-        "tolerance": max([LAYER_DEFAULT.absolute, *limits]),
-        "layers": None if first is None else {"node": first.node, "op": first.op, "max_abs": first.max_abs},
+        "status": "exact" if found["ok"] else "differs",
+        "error": {item["name"]: item["max_abs"] for item in found["outputs"]},
+        "tolerance": max(item["tolerance"] for item in found["outputs"]),
+        "layers": found["first_divergence"],
     }
 
 
-def _timed(saved: Saved, graph: Graph, content: bytes, form: str) -> dict[str, Any]:
+def _inputs(saved: Saved, entry: ZooNet) -> dict[str, Array]:
+    """What the bare net is fed: a normalised picture, a clip [1, 3, T, H, W], or a template and a search area."""
+    size = saved.meta["input_hw"]
+    normalization = heads.Normalization.gluoncv(saved.meta["mean"], saved.meta["std"])
+    images = normalized(zoo.pictures(max(2, entry.frames or 1), size, seed=5), normalization)
+    if entry.task == "tracking":
+        return {"data0": np.ascontiguousarray(images[:1, :, :_TEMPLATE, :_TEMPLATE]), "data1": images[1:2]}
+    if entry.frames is not None:
+        return {"data": np.ascontiguousarray(images[None, : entry.frames].transpose(0, 2, 1, 3, 4))}
+    return {"data": images[:1]}
+
+
+def _timed(saved: Saved, entry: ZooNet, graph: Graph, content: bytes, form: str) -> dict[str, Any]:
     session = open_session(content)
-    height, width = saved.meta["input_hw"]
-    pixels = zoo.pictures(1, (height, width), seed=7)
-    feed = pixels if form == "finished" else pixels.transpose(0, 3, 1, 2).astype(np.float32)
-    source = session.get_inputs()[0].name
-    ways: dict[str, Callable[[], object]] = {"onnx": lambda: session.run(None, {source: feed})}
+    inputs = _inputs(saved, entry)
+    feeds = {"image": zoo.pictures(1, saved.meta["input_hw"], seed=7)} if form == "finished" else inputs
+    ways: dict[str, Callable[[], object]] = {"onnx": lambda: session.run(None, feeds)}
     try:
-        ways["mxnet"] = _mxnet(saved, graph, (1, 3, height, width))
+        ways["mxnet"] = _mxnet(saved, graph, inputs)
     except Exception as exc:  # noqa: BLE001  (a net that MXNet can only run eagerly is timed on one side)
         return {"onnx_ms": _median(ways)["onnx"], "mxnet_ms": None, "mxnet_why": _first_line(exc)}
     found = _median(ways)
@@ -178,19 +178,20 @@ def _median(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in result.median_ms.items()}
 
 
-def _mxnet(saved: Saved, graph: Graph, shape: tuple[int, ...]) -> Callable[[], object]:
+def _mxnet(saved: Saved, graph: Graph, inputs: dict[str, Array]) -> Callable[[], object]:
     """MXNet at its best: an executor bound ahead, its CPU sub-graph fusion on."""
     from export.zoo.runtime import mxnet, quiet
 
     mx = mxnet()
     with quiet():
         symbol = mx.sym.load(str(saved.symbol_path))
-        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{input_variable(graph): shape})
+        shapes = {name: array.shape for name, array in inputs.items()}
+        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **shapes)
         for name, array in [*executor.arg_dict.items(), *executor.aux_dict.items()]:
             if name in graph.params:
                 array[:] = mx.nd.array(graph.params[name])
-        data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        executor.arg_dict[input_variable(graph)][:] = mx.nd.array(data)
+        for name, array in inputs.items():
+            executor.arg_dict[name][:] = mx.nd.array(array)
 
     def call() -> None:
         for output in executor.forward(is_train=False):
