@@ -155,6 +155,8 @@ def read_bundle(path: Path) -> Bundle:
         return _check(path, _FolderReader(path))
     if not path.exists():
         raise BundleError(f"{path}: no such bundle; make one with 'gluon-export convert'")
+    if not path.is_file():
+        raise BundleError(f"{path}: neither a bundle folder nor a zip file")
     try:
         with zipfile.ZipFile(path) as archive:
             return _check(path, _ZipReader(path, archive))
@@ -178,7 +180,8 @@ class _FolderReader:
             with path.open("rb") as f:
                 return f.read(limit + 1)
         except FileNotFoundError:
-            raise BundleError(f"{self.root}: {name} is missing") from None
+            hint = "; not a bundle? make one with 'gluon-export convert'" if name == MANIFEST else ""
+            raise BundleError(f"{self.root}: {name} is missing{hint}") from None
         except OSError as e:
             raise BundleError(f"{self.root}: {name}: {e.strerror}") from e
 

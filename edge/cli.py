@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0 done, 1 not, 2 wrong usage, 130 on Ctrl-C."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    args = _parser().parse_args(argv)
-    set_up_logging(verbose=args.verbose)
-    command: Callable[[argparse.Namespace], int] = args.command
     try:
+        args = _parser().parse_args(argv)
+        set_up_logging(verbose=args.verbose)
+        command: Callable[[argparse.Namespace], int] = args.command
         return command(args)
     except EdgeError as e:
         log.debug("", exc_info=True)
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as e:
+        log.debug("", exc_info=True)
+        return verbs.fail(f"{e.filename or 'output'}: {e.strerror or e}")
     except Exception as e:
         log.debug("", exc_info=True)
         return verbs.fail(f"unexpected {type(e).__name__}: {e}; please report it with what --verbose prints")
@@ -164,7 +167,7 @@ def _add_json(sub: argparse.ArgumentParser, text: str = "JSON on stdout") -> Non
 def _add_session(sub: argparse.ArgumentParser) -> None:
     providers = ("cpu", "cuda", "tensorrt", "openvino")
     sub.add_argument("--provider", choices=providers, default="cpu", help="what to run on (default: cpu)")
-    sub.add_argument("--threads", type=_number(int, 0), default=0, metavar="N", help="default: as many as cores")
+    sub.add_argument("--threads", type=_number(int, 0, 256), default=0, metavar="N", help="default: as many as cores")
 
 
 def _number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:

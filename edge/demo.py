@@ -1,6 +1,7 @@
 """`gluon-edge demo`: a broker, the agent and a subscriber at once, each a real process; then pictures of what was seen."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -48,8 +49,13 @@ def demo(options: DemoOptions) -> int:
     Raises:
         EdgeError: when the bundle, the source or every broker is unusable.
     """
+    # Terminated, it must take broker, agent and subscriber along: as an exception it passes every `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     stage = Stage(read_bundle(options.bundle))
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise EdgeError(f"{options.out}: {e.strerror}; choose another -o") from e
     with local_broker() as broker:
         config = _write_config(options, broker.url)
         print(f"    broker: {broker.kind} at {broker.url}; agent: gluon-edge run -c {config}")
@@ -60,8 +66,7 @@ def demo(options: DemoOptions) -> int:
             try:
                 _wait(agent, watching, log, options.seconds)
             finally:
-                agent.terminate()
-                code = agent.wait(20)
+                code = _end(agent, 20)
     if code != 0:
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
         raise EdgeError(f"the agent ended with {code}: {last[0] if last else 'it said nothing'}; its log is {log}")
@@ -86,23 +91,30 @@ def _write_config(options: DemoOptions, broker: str) -> Path:
         source = str(path.resolve())
     lines = [
         "# Written by 'gluon-edge demo'; see docs/configuration.md for everything that can stand here.",
-        f"state_dir = {json.dumps(str((options.out / 'state').resolve()))}",
+        f"state_dir = {_toml(str((options.out / 'state').resolve()))}",
         "",
         "[model]",
-        f"bundle = {json.dumps(str(options.bundle.resolve()))}",
+        f"bundle = {_toml(str(options.bundle.resolve()))}",
         "",
         "[cameras.street]",
-        f"source = {json.dumps(source)}",
+        f"source = {source if isinstance(source, int) else _toml(source)}",
         *([f"start_s = {options.start_s}"] if options.start_s else []),
         "",
         "[mqtt]",
-        f"broker = {json.dumps(broker)}",
+        f"broker = {_toml(broker)}  # the demo's own, which ends with it",
         'node = "demo"',
         "",
     ]
     config = options.out / "agent.toml"
-    config.write_text("\n".join(lines))
+    config.touch(mode=0o600)
+    config.chmod(0o600)  # a camera's URL may hold a password
+    config.write_text("\n".join(lines), encoding="utf-8")
     return config
+
+
+def _toml(text: str) -> str:
+    """A TOML basic string, which JSON's is too as long as it is not ASCII-only."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 @contextmanager
@@ -112,8 +124,16 @@ def _subscriber(url: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
         time.sleep(0.5)  # what was acknowledged last is still on its way to the subscriber
     finally:
-        process.terminate()
-        process.wait(10)
+        _end(process, 10)
+
+
+def _end(process: subprocess.Popen[bytes], seconds: float) -> int:
+    process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _wait(agent: subprocess.Popen[bytes], watching: subprocess.Popen[bytes], log: Path, seconds: float | None) -> None:
@@ -157,8 +177,8 @@ def _frames(options: DemoOptions) -> list[Image]:
     camera = CameraConfig(source=int(options.source) if options.source.isdecimal() else options.source)
     if camera.inferred_kind == "images":
         paths = sorted(Path(options.source).iterdir()) if Path(options.source).is_dir() else [Path(options.source)]
-        read = [cv2.imread(str(p)) for p in paths[:_CLIP_FRAMES]]
-        return [np.asarray(image, np.uint8) for image in read if image is not None and image.shape == read[0].shape]
+        read = [image for p in paths if p.is_file() and (image := cv2.imread(str(p))) is not None][:_CLIP_FRAMES]
+        return [np.asarray(image, np.uint8) for image in read if image.shape == read[0].shape]
     capture = cv2.VideoCapture(camera.source if isinstance(camera.source, int) else str(camera.source))
     frames: list[Image] = []
     try:

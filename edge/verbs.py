@@ -15,6 +15,7 @@ from edge.secret import redact
 if TYPE_CHECKING:
     from edge.config import MqttConfig
     from edge.session import SessionOptions
+    from edge.stages import Stage
 
 __all__ = [
     "audit",
@@ -50,6 +51,7 @@ def predict(args: argparse.Namespace) -> int:
     from edge.stages import Stage
 
     stage = Stage(read_bundle(args.bundle), _options(args), threshold=args.threshold)
+    _tell_what_fell_away(stage)
     drawings: Sequence[Path | None] = [None] * len(args.images)
     if args.draw is not None:
         drawings = drawing_names(args.draw, args.images)
@@ -157,6 +159,7 @@ def bundle_test(args: argparse.Namespace) -> int:
 
     bundle = read_bundle(args.bundle)
     stage = Stage(bundle, _options(args))
+    _tell_what_fell_away(stage)
     report = check(bundle, stage)
     provider = stage.session.provider
     if args.json:
@@ -232,6 +235,11 @@ def _broker(args: argparse.Namespace) -> "MqttConfig":
         first = e.errors()[0]
         where = "".join(f"--{str(p).replace('_', '-')}: " for p in first["loc"])
         raise ConfigError(where + first["msg"].removeprefix("Value error, ")) from e
+
+
+def _tell_what_fell_away(stage: "Stage") -> None:
+    for provider, why in stage.session.fell_away.items():
+        print(f"gluon-edge: {provider} fell away: {why}; running on {stage.session.provider}", file=sys.stderr)
 
 
 def _options(args: argparse.Namespace) -> "SessionOptions":

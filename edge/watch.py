@@ -117,11 +117,11 @@ def listen(
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
         while (count is None or ledger.events < count) and (deadline is None or time.monotonic() < deadline):
-            left = 3600.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            left = 3600.0 if deadline is None else min(3600.0, max(0.0, deadline - time.monotonic()))
             try:
                 kind, item = inbox.get(timeout=left)
             except queue.Empty:
-                break
+                continue
             if kind == "refused":
                 raise TransportRefusedError(f"{where} refused us: {item}")
             if kind == "lost":
@@ -154,7 +154,10 @@ def _subscriber(settings: MqttSettings, topic: str, inbox: "queue.SimpleQueue[tu
         if code.is_failure:
             inbox.put(("refused", str(code)))
         else:
-            client.subscribe(topic, qos=1)
+            try:
+                client.subscribe(topic, qos=1)
+            except ValueError as e:
+                inbox.put(("refused", f"subscription to {topic}: {e}"))
 
     def on_subscribe(_client: paho.Client, _data: Any, _mid: int, codes: Any, _properties: Any) -> None:
         bad = [str(c) for c in codes if c.is_failure]

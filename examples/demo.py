@@ -35,6 +35,8 @@ def main() -> int:
     calibration = extract(
         video, list(range(0, HELD_OUT_FROM if total == 795 else total, 12)), BUILD / "calibration", "calib"
     )
+    if not calibration:
+        raise SystemExit(f"{video}: no frame can be read from it; delete it and run again")
     print(f"    {video.relative_to(ROOT)}, {len(calibration)} pictures for calibration")
     float_bundle, int8_bundle = BUILD / "street_ssd", BUILD / "street_ssd-int8"
 

@@ -36,7 +36,7 @@ def street_video(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     installed = Path("/") / _VTEST
     if installed.is_file():
-        return Path(shutil.copy(installed, folder / "vtest.avi"))
+        return Path(shutil.copy(installed, folder / "vtest.part")).replace(folder / "vtest.avi")
     with tempfile.TemporaryDirectory(prefix="gluon-edge-video-") as name:
         work = Path(name)
         return _from_debian(work, folder) or _from_pypi(work, folder) or _nothing(folder)

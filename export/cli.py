@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +22,8 @@ TASKS = ("classification", "detection", "segmentation", "instances", "pose")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 it did not hold or could not be done, 2 usage, 130 Ctrl-C."""
-    args = _parser().parse_args(argv)
     try:
+        args = _parser().parse_args(argv)
         from export import commands
 
         outcome = getattr(commands, args.command)(args)
@@ -28,17 +31,32 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
         elif outcome.text:
             print(outcome.text)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (ExportError, EdgeError) as e:
-        print(f"gluon-export: error: {e}", file=sys.stderr)
-        return 1
+        return _fail(str(e))
     except KeyboardInterrupt:
         print("gluon-export: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read our output has left; the interpreter must not try to flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as e:
+        return _fail(f"{e.filename or 'output'}: {e.strerror or e}")
+    except Exception as e:
+        if os.environ.get("GLUON_EXPORT_TRACEBACK"):
+            raise
+        return _fail(
+            f"unexpected {type(e).__name__}: {e}; please report it with what GLUON_EXPORT_TRACEBACK=1 in the "
+            "environment makes it print"
+        )
     return 0 if outcome.ok else 1
+
+
+def _fail(message: str) -> int:
+    print(f"gluon-export: error: {message}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,11 +121,11 @@ def _convert(add: _Add) -> None:
     sub.add_argument("--labels", metavar="FILE|a,b,c", help="class names: a file, one a line, or a list")
     sub.add_argument("--mean", type=_triple, metavar="r,g,b", help="subtracted after division by 255")
     sub.add_argument("--std", type=_triple, metavar="r,g,b", help="divided by after that")
-    sub.add_argument("--scale", type=float, help="instead: input = pixel * scale + offset")
-    sub.add_argument("--offset", type=float, help="see --scale")
+    sub.add_argument("--scale", type=_finite, help="instead: input = pixel * scale + offset")
+    sub.add_argument("--offset", type=_finite, help="see --scale")
     sub.add_argument("--resize", choices=["stretch", "letterbox", "crop"], help="how a frame becomes the input")
     sub.add_argument("--threshold", type=_unit, help="least score that counts (default 0.5)")
-    sub.add_argument("--name", help="the bundle's name (default: the net's)")
+    sub.add_argument("--name", type=_name, help="the bundle's name (default: the net's)")
     sub.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the bundle's self-test (default: drawn)")
     _out(sub, "DIR")
 
@@ -180,8 +198,8 @@ def _size(text: str) -> tuple[int, int]:
 
 def _triple(text: str) -> tuple[float, float, float]:
     try:
-        r, g, b = (float(v) for v in text.split(","))
-    except ValueError:
+        r, g, b = (_finite(v) for v in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers r,g,b, such as 0.485,0.456,0.406") from None
     return r, g, b
 
@@ -194,3 +212,19 @@ def _unit(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, '.', '_' and '-' only, a letter or digit first")
+    return text

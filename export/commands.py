@@ -129,9 +129,9 @@ def verify(args: argparse.Namespace) -> Outcome:
     files = source_files(bundle) if bundle.manifest.precision == "fp32" else None
     if files is None:
         why = "its MXNet source is not at hand" if bundle.manifest.precision == "fp32" else "it is quantized"
-        return _verify_golden(bundle, why)
+        return _verify_golden(bundle, why, ignored=args.images)
     if not _mxnet_is_installed():
-        return _verify_golden(bundle, "MXNet is not installed here")
+        return _verify_golden(bundle, "MXNet is not installed here", ignored=args.images)
     import onnx
 
     from edge.stages import prepare_for
@@ -154,7 +154,7 @@ def verify(args: argparse.Namespace) -> Outcome:
     tail = (
         [] if first is None else [f"  first divergence: node {first['node']} ({first['op']}), {first['max_abs']:.2e}"]
     )
-    return Outcome(found.to_json(), "\n".join([head, *rows, *tail]), ok=found.ok)
+    return Outcome({**found.to_json(), "against": "mxnet"}, "\n".join([head, *rows, *tail]), ok=found.ok)
 
 
 def evaluate(args: argparse.Namespace) -> Outcome:
@@ -219,7 +219,7 @@ def _mxnet_is_installed() -> bool:
         return False
 
 
-def _verify_golden(bundle: Bundle, why: str) -> Outcome:
+def _verify_golden(bundle: Bundle, why: str, *, ignored: Path | None) -> Outcome:
     from edge.golden import check
     from edge.stages import Stage
 
@@ -229,9 +229,18 @@ def _verify_golden(bundle: Bundle, why: str) -> Outcome:
     if bundle.manifest.task == "detection":
         box = {"name": "boxes", "max_abs": report.worst_box_px, "max_rel": None, "tolerance": tolerance["box_px"]}
         outputs.append(box)
-    document = {"ok": report.ok, "against": "golden", "outputs": outputs, "first_divergence": None}
+    document = {
+        "ok": report.ok,
+        "outputs": outputs,
+        "first_divergence": None,
+        "unmatched": len(report.problems),
+        "against": "golden",
+    }
     head = f"{bundle.path}: {'reproduces' if report.ok else 'DOES NOT REPRODUCE'} its golden sample ({why})"
-    return Outcome(document, "\n".join([head, *(f"  {p}" for p in report.problems)]), ok=report.ok)
+    lines = [head, *(f"  {p}" for p in report.problems)]
+    if ignored is not None:
+        lines.append(f"  {ignored} was not looked at: its pictures are for the comparison with MXNet")
+    return Outcome(document, "\n".join(lines), ok=report.ok)
 
 
 def _gate_text(gate: Mapping[str, Any]) -> str:

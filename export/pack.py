@@ -35,6 +35,7 @@ from edge.frame import Image
 from edge.golden import expected
 from edge.stages import Stage
 from export.errors import ExportError
+from export.place import SOURCE, SOURCE_NAMES, refuse_what_is_not_ours, replace
 
 __all__ = ["drawn_image", "pack_zip", "source_files", "write_bundle", "write_report"]
 
@@ -46,9 +47,6 @@ _GOLDEN_TOLERANCE = {
     "fp16": {"score": 0.02, "box_px": 2.0},
     "int8": {"score": 0.06, "box_px": 6.0},
 }
-
-SOURCE = "source"
-"""Sub-folder beside the manifest that keeps the MXNet files for `verify`; never part of the packed bundle."""
 
 _MEANINGS = {
     "boxes": "x1 y1 x2 y2 in pixels of the input, best first; rows from count on are zero",
@@ -93,12 +91,16 @@ def write_bundle(
         ExportError: when `out` is in the way, or the labels do not fit.
         BundleError, SessionError: when the result does not load; nothing is left behind then.
     """
-    _refuse_what_is_not_ours(out)
+    out = out.resolve()  # a link to a bundle stays a link
+    refuse_what_is_not_ours(out)
     bad = [label for label in labels if not label.strip() or label != label.strip() or len(label.splitlines()) != 1]
     if bad:
         raise ExportError(f"label {bad[0]!r} is empty, has space around it or spans lines")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name[:64]}.", dir=out.parent))
+    except OSError as e:
+        raise ExportError(f"{out}: cannot be written: {e.strerror}; give another -o") from e
     try:
         outputs = _outputs(model)
         opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
@@ -127,7 +129,7 @@ def write_bundle(
         if source_from is not None:
             _keep_source(work, source_from)
         work.chmod(0o755)
-        _replace(work, out)
+        replace(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return read_bundle(out)
@@ -174,7 +176,7 @@ def source_files(bundle: Bundle) -> tuple[Path, Path] | None:
     """The bundle's MXNet symbol and params, if they were kept beside it and are the ones it was made from."""
     if not bundle.path.is_dir():
         return None
-    found = tuple(bundle.path / SOURCE / name for name in ("model-symbol.json", "model-0000.params"))
+    found = tuple(bundle.path / SOURCE / name for name in SOURCE_NAMES.values())
     digests = bundle.manifest.source.sha256
     for path, kind in zip(found, ("symbol", "params"), strict=True):
         if not path.is_file():
@@ -258,23 +260,8 @@ def _tools() -> dict[str, str]:
 def _keep_source(work: Path, source_from: Mapping[str, Path]) -> None:
     folder = work / SOURCE
     folder.mkdir()
-    for kind, name in (("symbol", "model-symbol.json"), ("params", "model-0000.params")):
+    for kind, name in SOURCE_NAMES.items():
         shutil.copyfile(source_from[kind], folder / name)
-
-
-def _refuse_what_is_not_ours(out: Path) -> None:
-    if out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).is_file()):
-        return
-    if out.exists() or out.is_symlink():
-        raise ExportError(f"{out} exists and is not a bundle; give another -o or remove it")
-
-
-def _replace(work: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _zipped_manifest(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -89,7 +90,8 @@ def _saved_model(args: argparse.Namespace) -> Request:
             "or --scale and --offset (input = pixel * scale + offset)"
         )
     resize, ratio = _resize_of(args, args.task, args.input)
-    name = args.symbol.name.removesuffix(".json").removesuffix("-symbol")
+    stem = args.symbol.name.removesuffix(".json").removesuffix("-symbol")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:128] or "model"
     return Request(
         args.symbol, args.params, name, args.task, args.input, _labels(args.labels), normalization, resize, ratio
     )
@@ -138,7 +140,7 @@ def _labels(text: str) -> list[str]:
     path = Path(text)
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8").splitlines()
+            return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
         except (OSError, UnicodeDecodeError) as e:
             raise ExportError(f"{path}: the labels cannot be read: {e}") from e
     if "," not in text and ("/" in text or path.suffix):

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from street import ROOT, STREET
 
 # One thread a library: two cores are shared with brokers and agents that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -75,12 +74,3 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundles") / "street"
     assert main(["convert", *STREET, "-o", str(out)]) == 0
     return out
-
-
-_MODEL = ROOT / "examples" / "street_ssd"
-STREET = [
-    *("--symbol", str(_MODEL / "street_ssd-symbol.json"), "--params", str(_MODEL / "street_ssd-0000.params")),
-    *("--task", "detection", "--input", "288x384", "--labels", str(_MODEL / "labels.txt")),
-    *("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"),
-]
-"""The arguments of `gluon-export convert` that make the demo's bundle."""

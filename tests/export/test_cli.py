@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, STREET
+from street import ROOT, STREET
 
 from edge.bundle import read_bundle
 from export.cli import main
@@ -183,6 +184,69 @@ def test_convert_when_the_output_is_somebody_elses_folder_then_leaves_it_alone(c
     assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
 
 
+def test_convert_when_the_output_holds_somebody_elses_manifest_then_leaves_it_alone(cli, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"name": "my web app"}')
+    (tmp_path / "thesis.txt").write_text("mine")
+    code, _, err = cli("convert", *STREET, "-o", tmp_path)
+    assert code == 1
+    assert "is not a bundle" in _line(err)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_convert_when_a_file_was_added_to_the_old_bundle_then_it_is_not_lost(cli, street, tmp_path):
+    copy = shutil.copytree(street, tmp_path / "b")
+    (copy / "notes.txt").write_text("mine")
+    assert cli("convert", *STREET, "-o", copy)[0] == 1
+    assert (copy / "notes.txt").read_text() == "mine"
+
+
+def test_convert_when_the_output_is_a_link_then_the_bundle_behind_it_is_replaced(cli, street, tmp_path):
+    shutil.copytree(street, tmp_path / "v1")
+    (tmp_path / "current").symlink_to("v1")
+    assert cli("convert", *STREET, "--name", "other", "-o", tmp_path / "current")[0] == 0
+    assert (tmp_path / "current").is_symlink()
+    assert read_bundle(tmp_path / "v1").manifest.name == "other"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["current", "v1"]
+
+
+def test_convert_when_interrupted_between_the_two_renames_then_the_old_bundle_is_back(street, tmp_path, monkeypatch):
+    copy = shutil.copytree(street, tmp_path / "b")
+    before = read_bundle(copy).digest
+    real = Path.rename
+
+    def interrupted(self, target):
+        if not self.name.startswith(".b.old") and Path(target).name == "b":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    assert main(["convert", *STREET, "--name", "other", "-o", str(copy)]) == 130
+    assert read_bundle(copy).digest == before
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("out", ["/proc/x/y", "{file}/sub", "{long}"])
+def test_convert_when_the_output_cannot_be_written_then_one_line_says_so(cli, tmp_path, out):
+    (tmp_path / "file").write_text("x")
+    code, _, err = cli("convert", *STREET, "-o", out.format(file=tmp_path / "file", long=tmp_path / ("x" * 300)))
+    assert code == 1
+    assert "unexpected" not in _line(err)
+
+
+def test_labels_when_saved_by_windows_then_neither_mark_nor_empty_lines_get_into_the_bundle(cli, tmp_path):
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfperson\r\nvehicle\r\n\r\n")
+    code, _, err = cli("convert", *_replaced(STREET, labels=tmp_path / "labels.txt"), "-o", tmp_path / "b")
+    assert code == 0, err
+    assert read_bundle(tmp_path / "b").labels == ("person", "vehicle")
+
+
+def test_convert_when_the_symbol_has_a_name_with_spaces_then_the_bundle_has_one_without(cli, tmp_path):
+    shutil.copy(STREET[1], tmp_path / "my net-symbol.json")
+    code, _, err = cli("convert", *_replaced(STREET, symbol=tmp_path / "my net-symbol.json"), "-o", tmp_path / "b")
+    assert code == 0, err
+    assert read_bundle(tmp_path / "b").manifest.name == "my-net"
+
+
 def test_convert_when_it_fails_then_the_older_bundle_stays(cli, street, tmp_path):
     copy = shutil.copytree(street, tmp_path / "b")
     before = read_bundle(copy).digest
@@ -248,6 +312,9 @@ def test_commands_when_something_is_missing_then_one_line_says_what(cli, args, s
     [
         ["convert", "--input", "wide"],
         ["convert", "--mean", "1,2"],
+        ["convert", "--mean", "inf,0,0"],
+        ["convert", "--scale", "nan"],
+        ["convert", "--name", "my net"],
         ["quantize", "b", "--calibration", "c", "--max-drop", "2", "-o", "x"],
         ["nonsense"],
         [],

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 import sagemaker_models
-from conftest import ROOT
+from street import ROOT
 
 from export.cli import _parser, main
 from export.zoo.runtime import gluoncv, mxnet, quiet

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import saved_models as models
-from conftest import ROOT
+from street import ROOT
 
 _MEASURED = """
 import sys

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from conftest import ROOT
+from street import ROOT
 
 from benchmarks import limits, sweep
 from benchmarks.sweep_page import write_page

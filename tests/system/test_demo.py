@@ -7,6 +7,7 @@ from pathlib import Path
 
 import bundles
 import cv2
+import psutil
 import pytest
 
 from edge.localbroker import local_broker
@@ -72,6 +73,32 @@ def test_demo_when_there_is_no_mosquitto_then_the_embedded_broker_serves(detecto
             out, err = watch.communicate(timeout=60)
     assert agent.returncode == 0, agent.stderr
     assert " new " in out, err
+
+
+def test_demo_when_terminated_then_takes_broker_agent_and_subscriber_along(detector, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo", str(detector), "--source", "/dev/video99", "-o", str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    ) as demo:  # fmt: skip
+        assert demo.stdout is not None
+        while "camera offline" not in demo.stdout.readline():
+            assert demo.poll() is None
+        below = psutil.Process(demo.pid).children(recursive=True)
+        assert len(below) >= 3
+        demo.terminate()
+        assert demo.wait(30) == 143
+    _, left = psutil.wait_procs(below, timeout=10)
+    assert not left
+
+
+def test_demo_when_a_folder_holds_more_than_pictures_then_these_are_passed_over(detector, tmp_path):
+    folder = tmp_path / "p\N{GRINNING FACE}"
+    folder.mkdir()
+    (folder / "README.txt").write_text("no picture")
+    cv2.imwrite(str(folder / "b.png"), bundles.squares_picture(96, 96, {"red": (20, 20, 40)}))
+    done = _demo(detector, "--source", folder, "-o", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "agent.toml").stat().st_mode & 0o077 == 0
 
 
 def test_demo_when_the_source_is_not_there_then_one_line_says_so(detector, tmp_path):

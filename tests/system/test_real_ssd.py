@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
+from street import ROOT
 
 from edge.bundle import read_bundle
 from edge.stages import Stage
