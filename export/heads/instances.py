@@ -70,10 +70,12 @@ def _find(graph: Graph) -> dict[str, Ref] | None:
 def _emit_chosen(b: Builder, graph: Graph, found: dict[str, Ref], image: dict[str, Value], labels: int) -> None:
     first = walk(b, graph.with_heads([found["rows"]]), image).values
     rows = first[found["rows"]]
+    # As many as the net itself gives masks to: (-4, 1, rows, 1).
+    limit = min(_ROWS, graph.node(graph.heads[0]).attrs().integers("shape")[2])
     with b.scope("rows"):
         ids, scores = (b.op("Squeeze", slice_(b, rows, 2, at, at + 1), np.asarray([2], np.int64)) for at in (0, 1))
         valid = b.op("GreaterOrEqual", ids, np.float32(0))
-        chosen = emit_detections(b, slice_(b, rows, 2, 2, 6), scores, cast(b, ids, np.int64), valid, _ROWS)
+        chosen = emit_detections(b, slice_(b, rows, 2, 2, 6), scores, cast(b, ids, np.int64), valid, limit)
     with b.scope("regions"):
         count = chosen.boxes.shape[1]
         boxes = reshape(b, chosen.boxes, ((count, 4), (count, 4)))

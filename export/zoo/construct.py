@@ -96,7 +96,8 @@ def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | No
         arguments |= {"height": size[0], "width": size[1], "crop_size": max(size)}
     last: BaseException | None = None
     # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.
-    for dropped in ((), ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
+    shape = ("height", "width", "crop_size")
+    for dropped in ((), shape, ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
         kept = {key: value for key, value in arguments.items() if key not in dropped}
         try:
             with _nothing_fetched():

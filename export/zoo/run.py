@@ -79,9 +79,7 @@ def internals(
     if len(places) != len(names):
         raise SourceError(f"{graph.origin}: MXNet lists {len(names)} values, {len(places)} were recognised")
     wanted = [
-        at
-        for at, ref in enumerate(places)
-        if not graph.nodes[ref.node].is_variable and (only is None or ref in only)
+        at for at, ref in enumerate(places) if not graph.nodes[ref.node].is_variable and (only is None or ref in only)
     ]
     if not wanted:
         return {}

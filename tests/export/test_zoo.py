@@ -10,7 +10,7 @@ import pytest
 
 from export import heads, source, zoo
 from export.errors import ExportError
-from export.verify import verify
+from export.verify import verify, verify_raw
 from export.zoo import pretrained
 from export.zoo.runtime import gluoncv
 
@@ -89,25 +89,68 @@ def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path,
     assert pretrained.weights_file("mobilenet1.0", root=tmp_path) == path
 
 
+# One net of each family and kind of backbone: name, size of the pictures (None: the usual one).
 FAMILIES = {
     "resnet18_v1": None, "resnet18_v1b": None, "resnet18_v2": None, "mobilenet0.25": None, "mobilenetv2_0.25": None,
     "mobilenetv3_small": None, "squeezenet1.1": None, "vgg11_bn": (32, 32), "densenet121": None,
-    "cifar_resnet20_v1": None, "cifar_resnet20_v2": None,
-    "ssd_300_vgg16_atrous_voc": None, "ssd_300_resnet34_v1b_voc": None, "ssd_512_resnet18_v1_coco": (256, 256),
+    "se_resnet18_v2": (64, 64), "resnest14": (64, 64), "hrnet_w18_small_v1_c": (64, 64), "googlenet": None,
+    "inceptionv3": None, "shufflenet_v1": (64, 64), "shufflenet_v2": (64, 64), "dla34": (64, 64),
+    "darknet53": (64, 64), "resnet50_v1d_0.11": (64, 64),
+    "cifar_resnet20_v1": None, "cifar_resnet20_v2": None, "cifar_residualattentionnet56": None,
+    "ssd_300_vgg16_atrous_voc": None, "ssd_512_resnet18_v1_coco": (256, 256),
     "ssd_300_mobilenet1.0_lite_coco": (160, 160),
+    "yolo3_mobilenet0.25_voc": (96, 128),
+    "center_net_resnet18_v1b_voc": (128, 128), "center_net_resnet18_v1b_dcnv2_voc": (128, 128),
+    "center_net_mobilenetv3_small_duc_voc": (128, 128),
+    "fcn_resnet50_voc": (64, 64), "psp_resnet50_ade": (64, 96), "deeplab_resnet50_ade": (64, 64),
+    "icnet_resnet50_citys": (128, 128), "fastscnn_citys": (128, 256), "danet_resnet50_citys": (64, 64),
+    "hrnet_w18_small_v1_s": (64, 64),
+    "simple_pose_resnet18_v1b": (128, 96), "mobile_pose_mobilenetv3_small": (128, 96),
 }  # fmt: skip
+REGIONS = {"rpn_test_pre_nms": 200, "rpn_test_post_nms": 40}
+
+
+def convert(name, folder, size, **options):
+    net = zoo.find(name)
+    size = size or net.input_hw
+    saved = zoo.build(name, out_dir=folder, random_seed=1, input_hw=size, **options)
+    graph = source.load(saved.symbol_path, saved.params_path)
+    model = heads.finish(graph, task=net.task, input_hw=size, labels=saved.meta["labels"], mean=net.mean, std=net.std)
+    onnx.checker.check_model(model, full_check=True)
+    pictures = zoo.pictures(2, size, seed=2)
+    return verify(saved.symbol_path, saved.params_path, model, pictures, task=net.task, mean=net.mean, std=net.std)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_zoo_net_when_converted_with_random_weights_then_every_layer_and_the_end_equal_mxnet(name, tmp_path):
+    found = convert(name, tmp_path, FAMILIES[name])
+    assert found.ok, found.to_json()
+
+
+def test_two_stage_net_when_converted_with_random_weights_then_every_layer_and_the_end_equal_mxnet(tmp_path):
+    found = convert("mask_rcnn_fpn_resnet18_v1b_coco", tmp_path, (96, 128), options=REGIONS)
+    assert found.ok, found.to_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("resnet18_v1b_kinetics400", (64, 64)),
+        ("i3d_nl5_resnet50_v1_kinetics400", (64, 64)),
+        ("monodepth2_resnet18_kitti_stereo_640x192", (64, 96)),
+        ("siamrpn_alexnet_v2_otb15", None),
+    ],
+)
+def test_zoo_net_of_another_task_when_translated_then_every_layer_and_the_end_equal_mxnet(name, size, tmp_path):
     net = zoo.find(name)
-    size = FAMILIES[name] or net.input_hw
+    size = size or net.input_hw
     saved = zoo.build(name, out_dir=tmp_path, random_seed=1, input_hw=size)
-    graph = source.load(saved.symbol_path, saved.params_path)
-    model = heads.finish(graph, task=net.task, input_hw=size, labels=saved.meta["labels"], mean=net.mean, std=net.std)
-    onnx.checker.check_model(model, full_check=True)
-    found = verify(
-        saved.symbol_path, saved.params_path, model, zoo.pictures(2, size, seed=2), task=net.task, mean=net.mean,
-        std=net.std,
-    )  # fmt: skip
+    images = zoo.pictures(2 * (net.frames or 1), size, seed=2).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    if net.frames:
+        images = images.reshape(2, net.frames, 3, *size).transpose(0, 2, 1, 3, 4)
+    inputs = {"data": images[:1]}
+    if net.task == "tracking":
+        inputs = {"data0": images[:1, :, :127, :127], "data1": images[1:]}
+    inputs = {key: np.ascontiguousarray(array) for key, array in inputs.items()}
+    found = verify_raw(saved.symbol_path, saved.params_path, inputs)
     assert found.ok, found.to_json()
