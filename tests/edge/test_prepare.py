@@ -82,7 +82,9 @@ def test_mask_when_mapped_back_then_lands_on_the_object():
         assert np.logical_and(mask, want).sum() / union > 0.93, rule
 
 
-@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
 def test_what_is_no_image_when_prepared_then_raises_with_both_shapes(bad):
     with pytest.raises(ValueError, match=r"expected a uint8 image \[H, W, 3\], got"):
         prepare(bad, height=8, width=8)
