@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -30,6 +31,7 @@ SATURATES = frozenset({"Relu", "Clip"})
 _SEVERAL = frozenset({"Add", "Mul", "Concat", "Sub", "Div", "Max", "Min", "Sum"})
 # Beyond these, values are indices and shapes, no activations.
 _BARRIERS = frozenset({"Shape", "Size", "NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero"})
+_CORES = frozenset({"Conv", "Gemm", "MatMul"})
 _FUSABLE = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul"})
 
 
@@ -60,7 +62,7 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
     producer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(o.name for o in graph.output)
-    weighted = [i for i, node in enumerate(graph.node) if node.op_type in {"Conv", "Gemm", "MatMul"}]
+    weighted = [i for i, node in enumerate(graph.node) if node.op_type in _CORES and not _averages(node, constants)]
     kept: dict[str, str] = {}
     cores = []
     for i in weighted:
@@ -108,6 +110,17 @@ def data_inputs(node: onnx.NodeProto, constants: Constants) -> list[str]:
         return []
     names = node.input if node.op_type in _SEVERAL or node.op_type == "MatMul" else node.input[:1]
     return [n for n in names if n and n not in constants]
+
+
+def _averages(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Whether a product only resamples or pools (no weight below zero, and each output's sum to one): no layer."""
+    if node.op_type != "MatMul":
+        return False
+    for name, axis in zip(node.input, (-1, 0), strict=True):
+        if name in constants and len(constants[name].dims) == 2:
+            values = numpy_helper.to_array(constants[name])
+            return bool((values >= 0).all() and np.allclose(values.sum(axis=axis), 1, atol=1e-4))
+    return False
 
 
 def _ancestors(graph: onnx.GraphProto, producer: dict[str, int], constants: Constants, starts: list[int]) -> set[int]:
