@@ -47,14 +47,10 @@ Feed = Callable[[str], Iterable[NDArray[np.uint8]]]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """`ranges`: lowest and highest value to represent, by tensor; `means`: float64 [C], by tensor [N, C, ...].
-
-    `channels`: lowest and highest value of each channel, float64 [2, C], by tensor.
-    """
+    """`ranges`: lowest and highest value to represent, by tensor; `means`: float64 [C], by tensor [N, C, ...]."""
 
     ranges: dict[str, tuple[float, float]]
     means: dict[str, NDArray[np.float64]]
-    channels: dict[str, NDArray[np.float64]]
     images: int
 
 
@@ -64,18 +60,17 @@ def observe(
     feed: Feed,
     *,
     means: Sequence[str] = (),
-    channels: Sequence[str] = (),
 ) -> Observed:
     """Runs the float `model` over what `feed` gives and watches `tensors`: their ranges are from least to greatest.
 
-    `means` names the tensors averaged by channel, `channels` those whose channels' ranges are wanted.
+    `means` names the tensors averaged by channel.
 
     Raises:
         ExportError: for a tensor that is not finite.
     """
     wanted = list(dict.fromkeys(tensors))
-    lowest: list[Job] = [("ReduceMin", n, False) for n in wanted] + [("ReduceMin", n, True) for n in channels]
-    highest: list[Job] = [("ReduceMax", n, by_channel) for _, n, by_channel in lowest]
+    lowest: list[Job] = [("ReduceMin", n, False) for n in wanted]
+    highest: list[Job] = [("ReduceMax", n, False) for n in wanted]
     averaged = list(dict.fromkeys(means))
     low: list[Any] = [np.inf] * len(lowest)
     high: list[Any] = [-np.inf] * len(lowest)
@@ -92,9 +87,8 @@ def observe(
     for (_, name, _), span in zip(lowest, spans, strict=True):
         if not np.isfinite(span).all():
             raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
-    ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=False)}
-    by_channel = dict(zip(channels, spans[len(wanted) :], strict=True))
-    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, by_channel, count)
+    ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=True)}
+    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, count)
 
 
 def narrowed(observed: Observed, histograms: Histograms, method: Method) -> Observed:

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from export.observe import Observed
 from export.regions import Region, clip_bounds, constants_of, data_inputs
 from export.rounding import Rounder
-from export.scales import Scale, channel_scales, tied
+from export.scales import Scale, tied
 from export.weights import Layer, integer_weights
 
 __all__ = ["insert_qdq"]
@@ -36,7 +36,7 @@ def insert_qdq(
     """`model` with `region` in QDQ; activations int8 when `signed`, else uint8; weights always int8, symmetric.
 
     Where `observed` has the mean of a convolution's input, its bias takes back what rounding the weights adds on
-    average; where it has the range of each channel of a last convolution, each is stored with a scale of its own.
+    average.
     """
     return _Writer(model, region, observed, rounder, signed=signed, per_channel=per_channel).write()
 
@@ -77,8 +77,6 @@ class _Writer:
                 self.scales[name] = Scale(factor, int(zero), signed=False)
                 self.stored[name] = node.input[0], self.scales[name]
                 self.produced_in_8_bits.add(name)
-        others = [n for i, n in enumerate(self.graph.node) if i not in region.nodes and n.op_type in _WEIGHTED]
-        self.own_scales = observed.channels.keys() - {n.input[0] for n in others} if per_channel else set()
 
     def write(self) -> onnx.ModelProto:
         for i, original in enumerate(self.graph.node):
@@ -107,9 +105,6 @@ class _Writer:
         for k, name in enumerate(node.input):
             if name in sources:
                 node.input[k] = self._in_8_bits(name)
-        if i in self.region.ends and node.output[0] in self.own_scales:
-            self._end(node, sources[0])
-            return
         if i in self.region.cores:
             self._weights(node, self._layer(node, sources[0]))
         if i in self.region.float_out or i in self.region.fused.values():
@@ -125,30 +120,6 @@ class _Writer:
         producer = next(n for n in reversed(self.nodes) if node.input[0] in n.output)
         producer.output[0] = self._fresh()
         self._pair(producer.output[0], node.output[0], node.output[0])
-
-    def _end(self, node: onnx.NodeProto, source: str) -> None:
-        """A last convolution: no kernel needs its channels to share a scale, for what follows is float.
-
-        The convolution computes steps, (y_c / s_c + z_c), stored as they are; each channel's s_c and z_c are
-        undone where the steps become float again.
-        """
-        name = node.output[0]
-        scales = channel_scales(self.ranges[name], self.observed.channels[name], signed=self.signed)
-        factors = np.array([s.scale for s in scales])
-        dtype = np.int8 if self.signed else np.uint8
-        zeros = np.array([s.zero for s in scales], dtype)
-        first = -128 if self.signed else 0
-        layer = self._layer(node, source).in_units(factors, zeros.astype(np.float64) - first)
-        self._weights(node, layer)
-        raw, stored = self._fresh(), self._fresh()
-        node.output[0] = raw
-        one, zero = self._constant(np.array(1, np.float32)), self._constant(np.array(first, dtype))
-        inputs = [stored, self._constant(factors.astype(np.float32)), self._constant(zeros)]
-        self.nodes += [
-            node,
-            helper.make_node("QuantizeLinear", [raw, one, zero], [stored]),
-            helper.make_node("DequantizeLinear", inputs, [name], axis=1),
-        ]
 
     def _rounded(self, node: onnx.NodeProto) -> None:
         """Append a node and store its results in 8 bits, so that all who read them read what was stored."""

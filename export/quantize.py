@@ -155,8 +155,7 @@ def calibrate(
     means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
     reader = Reader(bundle, images, progress=progress)
     model, equalized = equalize(model, reader.each) if equalization else (model, 0)
-    ends = [model.graph.node[i].output[0] for i in region.ends]
-    observed = observe(model, watched(model.graph, region), reader.each, means=means, channels=sorted(ends))
+    observed = observe(model, watched(model.graph, region), reader.each, means=means)
     related = curvatures(model, region, reader.each, observed.images) if compensation else {}
     reader.warn_of_skipped()
     found = Calibrated(

@@ -40,8 +40,7 @@ class Region:
     """The nodes to run in 8 bits, by index into `graph.node`.
 
     `cores` are those with weights; `fused` maps a Relu or Clip to the node whose saturation replaces it; `float_out`
-    are products whose result nobody reads in 8 bits, for they can give float themselves, and `ends` such convolutions,
-    which cannot; `kept_float` says why a core
+    are products whose result nobody reads in 8 bits, for they can give float themselves; `kept_float` says why a core
     (by its output's name) stays float.
     """
 
@@ -49,7 +48,6 @@ class Region:
     cores: tuple[int, ...]
     fused: dict[int, int]
     float_out: frozenset[int]
-    ends: frozenset[int]
     kept_float: dict[str, str]
 
 
@@ -90,9 +88,9 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
         elif i in before and _runs_in_8_bits(node, constants, whole=all(s in nodes for s in sources)):
             nodes.add(i)
     in_8_bits = {name for i in nodes for name in data_inputs(graph.node[i], constants)}
-    last = frozenset(i for i in cores if graph.node[i].output[0] not in in_8_bits and i not in fused.values())
-    ends = frozenset(i for i in last if graph.node[i].op_type == "Conv")
-    return Region(frozenset(nodes), tuple(cores), fused, last - ends, ends, kept)
+    products = [i for i in cores if graph.node[i].op_type != "Conv" and i not in fused.values()]
+    float_out = frozenset(i for i in products if graph.node[i].output[0] not in in_8_bits)
+    return Region(frozenset(nodes), tuple(cores), fused, float_out, kept)
 
 
 def constants_of(graph: onnx.GraphProto) -> Constants:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
 
-__all__ = ["Scale", "channel_scales", "tied", "watched"]
+__all__ = ["Scale", "tied", "watched"]
 
 _MIN_SPAN = 1e-6  # a tensor that never leaves zero still needs a scale
-_HEADROOM = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,3 @@ def tied(
         a, b = spans.get(find(name), (low, high))
         spans[find(name)] = min(a, low), max(b, high)
     return {name: spans[find(name)] for name in ranges}
-
-
-def channel_scales(span: tuple[float, float], channels: NDArray[np.float64], *, signed: bool) -> list[Scale]:
-    """A scale a channel, from the channels' ranges [2, C] and their tensor's.
-
-    Rare objects are rare in calibration too: no channel is trusted to stay within a quarter of the tensor's range.
-    """
-    low = np.minimum(channels[0] * _HEADROOM, span[0] / 4)
-    high = np.maximum(channels[1] * _HEADROOM, span[1] / 4)
-    return [Scale.spanning(a, b, signed=signed) for a, b in zip(low, high, strict=True)]

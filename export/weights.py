@@ -30,12 +30,6 @@ class Layer:
     step: float
     mean: NDArray[np.float64] | None = None
 
-    def in_units(self, unit: NDArray[np.float64], offset: NDArray[np.float64]) -> Layer:
-        """The layer that computes result / unit + offset, both [out]."""
-        weights = self.weights / unit.reshape([-1 if a == self.axis else 1 for a in range(self.weights.ndim)])
-        bias = offset if self.bias is None else self.bias / unit + offset
-        return Layer(self.name, weights, bias, self.axis, self.groups, self.step, self.mean)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntegerWeights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,8 @@ __all__ = ["Saved", "build"]
 
 _CALIBRATION_PICTURES: Final = 2
 _TEMPLATE: Final = 127
+# Arguments that not every factory takes.
+_OPTIONAL: Final = ("pretrained_base", "pretrained", "height", "width", "crop_size")
 # These tell no classes apart.
 _NAMELESS: Final = {"depth", "tracking"}
 # What GluonCV's segmentation nets answer in unless told otherwise.
@@ -94,20 +97,20 @@ def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | No
         arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
     if entry.task == "segmentation" and size != (_CROP, _CROP):
         arguments |= {"height": size[0], "width": size[1], "crop_size": max(size)}
-    last: BaseException | None = None
     # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.
-    shape = ("height", "width", "crop_size")
-    for dropped in ((), shape, ("pretrained_base",), ("pretrained",), ("pretrained", "pretrained_base")):
-        kept = {key: value for key, value in arguments.items() if key not in dropped}
+    while True:
         try:
             with _nothing_fetched():
-                return cv.model_zoo.get_model(entry.name, **kept)
+                return cv.model_zoo.get_model(entry.name, **arguments)
         except (TypeError, Warning) as exc:
-            # Darknet raises a Warning where others raise a TypeError.
-            last = exc
+            # Darknet raises a Warning, which does not say what it refuses.
+            named = re.search(r"unexpected keyword argument '(\w+)'", str(exc))
+            refused = named.group(1) if named else next((key for key in _OPTIONAL if key in arguments), "")
+            if refused not in _OPTIONAL or refused not in arguments:
+                raise ExportError(f"GluonCV cannot build {entry.name}: {exc}") from exc
+            del arguments[refused]
         except (OSError, ValueError, RuntimeError, UnboundLocalError) as exc:
             raise ExportError(f"GluonCV cannot build {entry.name} without published weights: {exc}") from exc
-    raise ExportError(f"GluonCV cannot build {entry.name}: {last}") from last
 
 
 @contextmanager

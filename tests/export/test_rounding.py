@@ -96,10 +96,3 @@ def test_integer_weights_take_back_the_average_shift_in_the_bias() -> None:
     found = integer_weights(Layer("a", weights, np.zeros(2), 0, 1, 0.01, mean), Rounder({}), per_channel=True)
     real = (found.weights * found.steps.reshape(-1, 1, 1, 1)).sum(axis=(2, 3)) @ mean + found.bias * found.bias_steps
     np.testing.assert_allclose(real, weights.sum(axis=(2, 3)) @ mean, atol=0.01)
-
-
-def test_layer_in_units_computes_steps() -> None:
-    weights, bias = np.arange(6.0).reshape(2, 3, 1, 1), np.array([1.0, 2.0])
-    found = Layer("a", weights, bias, 0, 1, 1.0).in_units(np.array([2.0, 0.5]), np.array([10.0, 20.0]))
-    np.testing.assert_allclose(found.weights[:, :, 0, 0], [[0, 0.5, 1], [6, 8, 10]])
-    np.testing.assert_allclose(found.bias, [10.5, 24])
