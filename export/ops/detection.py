@@ -87,7 +87,8 @@ def box_nms(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
     scores = _column(b, data, score_index)
     usable = b.op("Greater", scores, np.float32(valid))
-    if id_index >= 0 and background >= 0:
+    if id_index >= 0:
+        # The default is -1, the id that GluonCV gives to what it has sorted out.
         other = b.op("Not", b.op("Equal", _column(b, data, id_index), np.float32(background)))
         usable = b.op("And", usable, other)
     scores = b.op("Where", usable, scores, _LOWEST)

@@ -40,6 +40,9 @@ def pooling(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         raise attrs.refuse(f"with pooling_convention=full a window of {kernel} would lie outside the input {x.shape}")
     window = {"kernel_shape": list(kernel), "strides": list(stride)}
     ends = [p + e for p, e in zip(pad, extra, strict=True)]
+    if (kind != "avg" or not padding_counts) and any(e >= k for e, k in zip(ends, kernel, strict=True)):
+        # onnxruntime wants less, and merges an explicit `Pad` back into the pooling.
+        raise attrs.refuse(f"padding of {ends} is as wide as the window {kernel}")
     if kind == "max":
         return b.op("MaxPool", x, **window, pads=[*pad, *ends])
     if kind == "lp":

@@ -110,7 +110,8 @@ def interpolation_matrix(length: int, out: int, *, aligned: bool) -> np.ndarray[
         ratio = np.float32((length - 1) / (out - 1)) if out > 1 else np.float32(0)
         source = index * ratio
     else:
-        ratio = np.float32(length) / np.float32(out)
+        # An output of one pixel takes the first one, as with aligned corners.
+        ratio = np.float32(length) / np.float32(out) if out > 1 else np.float32(0)
         source = np.maximum(ratio * (index + np.float32(0.5)) - np.float32(0.5), np.float32(0))
     low = np.minimum(source.astype(np.int64), length - 1)
     high = np.minimum(low + 1, length - 1)

@@ -102,7 +102,7 @@ def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | No
         try:
             with _nothing_fetched():
                 return cv.model_zoo.get_model(entry.name, **arguments)
-        except (TypeError, Warning) as exc:
+        except (TypeError, Warning) as exc:  # noqa: PERF203 - each round drops one argument
             # Darknet raises a Warning, which does not say what it refuses.
             named = re.search(r"unexpected keyword argument '(\w+)'", str(exc))
             refused = named.group(1) if named else next((key for key in _OPTIONAL if key in arguments), "")
