@@ -1,5 +1,6 @@
 """What every test must leave as it found it: threads, child processes, sockets."""
 
+import logging
 import os
 import threading
 import time
@@ -54,6 +55,16 @@ def no_leaks() -> Iterator[None]:
     assert not left_threads, f"threads left running: {[t.name for t in left_threads]}"
     assert not left_children, f"child processes left running: {left_children}"
     assert not left_sockets, f"sockets left open: {left_sockets}"
+
+
+@pytest.fixture(autouse=True)
+def no_handlers_left() -> Iterator[None]:
+    """A command run in this process logs to the test's own stderr, which is gone after it."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
