@@ -1,7 +1,7 @@
 """The scoreboard's short versions; `python -m benchmarks.scoreboard --full` runs the long ones, beside a naive script.
 
 Left to the command: 3 and 4, which take minutes and count a share of duplicates; 6, which needs a disk to itself;
-and 9, where Mosquitto acknowledges what its persistent subscriber does not get, which is not understood yet.
+and 9, which fails: the queue ends empty but the subscriber got nothing, for a reason not known yet.
 """
 
 import pytest
