@@ -103,17 +103,17 @@ def verify(
     # One by one where the model takes one at a time.
     step = batch_of(graph, None) or len(images)
     parts = [slice(at, at + step) for at in range(0, len(images), step)]
-    references = [reference(symbol, params, pictures[part]) for part in parts]
-    expected = [np.concatenate(arrays) for arrays in zip(*references, strict=True)]
+    values = reference_layers(symbol, params, pictures[:1]) if layers else {}
+    if len(images) == 1 and values:
+        expected = [values[ref] for ref in graph.heads]
+    else:
+        references = [reference(symbol, params, pictures[part]) for part in parts]
+        expected = [np.concatenate(arrays) for arrays in zip(*references, strict=True)]
     expected = split_rows(graph, expected, (images.shape[1], images.shape[2]))
     results = [run_model(model, {"image": images[part]}) for part in parts]
     actual = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
     outputs, unmatched = _COMPARE[task](graph, actual, expected)
-    divergence = None
-    if layers:
-        first = pictures[:1]
-        values = reference_layers(symbol, params, first)
-        divergence = first_divergence(graph, {input_variable(graph): first}, values)
+    divergence = first_divergence(graph, {input_variable(graph): pictures[:1]}, values) if layers else None
     return Verification(tuple(outputs), divergence, unmatched)
 
 
