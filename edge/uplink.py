@@ -11,6 +11,7 @@ from edge.clock import Clock, iso_utc
 from edge.log import Repeats
 from edge.message import stamp
 from edge.outbox import extras_of
+from edge.refusals import Refusals
 from edge.spool import Record, Spool
 from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Transport, Verdict
 
@@ -19,7 +20,6 @@ __all__ = ["Hearing", "NobodyHears", "Uplink"]
 log = logging.getLogger(__name__)
 
 _STABLE_S = 20.0
-_PAUSE_S, _HOLD_S = 1.0, 30.0
 _ANSWER_S = 3.0
 _GOODBYE_S = 1.0
 _ROOM_FOR_HEADERS = 96
@@ -83,21 +83,18 @@ class Uplink:
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self._repeats = Repeats(log)
-        self._refusals = Repeats(log)
+        self._refusals = Refusals(longest_s=max_wait_s, chance=chance)
         self._link: Connected | None = None
         self._connecting = False
         self._since_ns = 0
         self._wake_at = 0.0  # time.monotonic() of the next try to connect, the answer's deadline, or a pause's end
         self._failures = 0
-        self._pause_s = _PAUSE_S
-        self._release_at = 0.0
         self._under_way: dict[int, tuple[Record, float]] = {}
         self._online_token: int | None = None
         self._stop_at: float | None = None
         self._failed_on = 0
-        self.alarms: dict[str, str] = {}
+        self._alarms: dict[str, str] = {}
         self.sent = 0
-        self.refused = 0
         self.dead = 0
         self.connects = 0
 
@@ -105,6 +102,16 @@ class Uplink:
     def connected(self) -> bool:
         """Whether the other side has accepted us, and has not gone since."""
         return self._link is not None
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker did not take when they were sent."""
+        return self._refusals.count
+
+    @property
+    def alarms(self) -> dict[str, str]:
+        """What is wrong now in words, by a key that stays the same."""
+        return {**self._alarms, **({"not-taken": self._refusals.alarm} if self._refusals.alarm else {})}
 
     def start(self) -> None:
         """Starts the thread."""
@@ -163,9 +170,8 @@ class Uplink:
         self._hearing.step()
         self._spool.tick()
         now = time.monotonic()
-        if self._release_at and now >= self._release_at:
-            self._release_at = 0.0
-            self._spool.release()
+        if topics := self._refusals.due(now):
+            self._spool.release(topics)
         if self._link is not None:
             self._check_answers(now)
         due = now >= self._wake_at
@@ -216,7 +222,7 @@ class Uplink:
         if was_up:
             self._spool.disconnected(lost=True)
         if notice.refused:
-            self.alarms["refused"] = notice.reason
+            self._alarms["refused"] = notice.reason
             wait_s = self._max_wait_s * (0.5 + 0.5 * self._chance())
         else:
             # Full jitter: a thousand nodes that lost one broker do not come back as one.
@@ -276,28 +282,24 @@ class Uplink:
             return
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1
-            self._pause_s = _PAUSE_S
-            self.alarms.pop("refused", None)
-            if not self._release_at:
-                self.alarms.pop("not-taken", None)
+            self._alarms.pop("refused", None)
+            self._refusals.taken(record.topic)
             self._spool.done(record)
         elif notice.verdict is Verdict.NEVER:
             self._bury(record, notice.reason)
         else:
-            self.refused += 1
-            reason = f"the broker does not take {record.topic}: {notice.reason}"
-            self._refusals.failed(f"uplink: {reason}")
-            self.alarms["not-taken"] = reason
-            if record.volatile or record.letter == "C":
-                self._spool.done(record)
-                return
-            if notice.verdict is Verdict.DENIED:
-                self._spool.hold(record)
-                self._release_at = self._release_at or time.monotonic() + _HOLD_S
-                return
+            self._not_now(record, notice)
+
+    def _not_now(self, record: Record, notice: Acknowledged) -> None:
+        self._refusals.refused(record.topic, notice.reason)
+        if record.volatile or record.letter == "C":
+            self._spool.done(record)
+        elif notice.verdict is Verdict.DENIED:
+            self._spool.hold(record)
+            self._refusals.hold(record.topic, time.monotonic())
+        else:
             self._spool.later(record)
-            self._wake_at = time.monotonic() + self._pause_s * (0.5 + self._chance() / 2)
-            self._pause_s = min(self._max_wait_s, 2 * self._pause_s)
+            self._wake_at = time.monotonic() + self._refusals.pause_s()
 
     def _bury(self, record: Record, reason: str) -> None:
         self.dead += 1

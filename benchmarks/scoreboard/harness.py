@@ -54,7 +54,9 @@ class Broker:
         user = "user root\n" if os.geteuid() == 0 else ""
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
-            f"autosave_interval 1\nmax_queued_messages 0\nmax_inflight_messages 0\n{user}{extra}\n"
+            # Not max_queued_messages 0: Mosquitto then hangs up on every message that it denies (case 9 does that too).
+            f"autosave_interval 1\nmax_inflight_messages 0\n{user}{extra}\n"
+            + ("" if "max_queued_messages" in extra else "max_queued_messages 10000000\n")
         )
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -95,7 +97,6 @@ class Listener:
         self.events: list[tuple[Event, str, bool]] = []
         self.gaps: list[dict[str, Any]] = []
         self.status: list[str] = []
-        self.health: list[dict[str, Any]] = []
         self._ready = threading.Event()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -149,6 +150,7 @@ class Node:
         self.poison: set[Event] = set()
         self.rss_kb = 0
         self.alarms: list[str] = []
+        self.alarmed: set[str] = set()
         self.process = subprocess.Popen(
             [*command, *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -173,6 +175,7 @@ class Node:
                 self.rss_kb = int(rest)
             elif word == "alarms":
                 self.alarms = json.loads(rest)
+                self.alarmed.update(self.alarms)
 
     def kill(self) -> None:
         """SIGKILL; what it had said counts."""

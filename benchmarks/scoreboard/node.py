@@ -90,8 +90,10 @@ def _agent(args: argparse.Namespace, stopped: threading.Event) -> None:  # noqa:
     delivery = Delivery(config, boot_id=boot, clock=Clock())
     delivery.start()
     waiting: deque[tuple[int, int]] = deque()
-    begun, made, told = time.monotonic(), 0, 0
+    begun, made, told, alarms = time.monotonic(), 0, 0, [""]
     while not stopped.is_set():
+        if alarms != (alarms := delivery.figures()["alarms"]):
+            _say("alarms", json.dumps(alarms))
         due = int((time.monotonic() - begun) * args.rate)
         while made < (min(due, args.count) if args.count else due):
             seq = delivery.sequence.next()
@@ -121,7 +123,6 @@ def _agent(args: argparse.Namespace, stopped: threading.Event) -> None:  # noqa:
         stopped.wait(0.01)
     if args.count:
         _say("rss", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    _say("alarms", json.dumps(delivery.figures()["alarms"]))
     clean = delivery.stop(2.0)
     kept = delivery.spool.flush()
     delivery.close()

@@ -52,6 +52,18 @@ def _packet(buffer: bytearray) -> tuple[int, bytes] | None:
     return packet
 
 
+def _publishes(data: bytes) -> list[bytes] | None:
+    """The packet identifiers, when bytes are whole PUBLISH packets of QoS 1 and nothing else."""
+    buffer, found = bytearray(data), []
+    while (packet := _packet(buffer)) is not None:
+        first, body = packet
+        if first >> 4 != 3 or not first & 6:
+            return None
+        length = int.from_bytes(body[:2], "big")
+        found.append(body[2 + length : 4 + length])
+    return None if buffer else found
+
+
 @dataclass
 class _Pair:
     down: socket.socket
@@ -61,7 +73,10 @@ class _Pair:
 
 
 class Proxy:
-    """Between a client and `port` on this machine; `mode` is pass, blackhole or refuse, `delay_s` holds bytes back."""
+    """Between a client and `port` on this machine; `mode` is pass, blackhole, refuse or quota; `delay_s` holds bytes back.
+
+    quota: every QoS 1 message is answered by PUBACK 0x97 (MQTT 5, 3.4.2.1: quota exceeded) and never reaches the broker.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -72,6 +87,7 @@ class Proxy:
         self.delay_s = 0.0
         self.connects: list[float] = []
         self.most_under_way = 0
+        self.refused = 0
         self._pairs: list[_Pair] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -158,7 +174,15 @@ class Proxy:
             up = source is pair.down
             pair.window.feed("up" if up else "down", data)
             self.most_under_way = max(self.most_under_way, pair.window.most)
-            pair.waiting.append((time.monotonic() + self.delay_s, pair.up if up else pair.down, data))
+            due_s = time.monotonic() + self.delay_s
+            if up and self.mode == "quota":
+                mids = _publishes(data)
+                if mids is not None:
+                    answer = b"".join(b"\x40\x03" + mid + b"\x97" for mid in mids)
+                    self.refused += len(mids)
+                    pair.waiting.append((due_s, pair.down, answer))
+                    return
+            pair.waiting.append((due_s, pair.up if up else pair.down, data))
 
     def _send_what_is_due(self) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ goes first, and at once.
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,6 @@ class Spool:
         self._connected = True
         self._suspects.connected()
         self._backlog.slow_start()
-        self._held.clear()
         self._in_order = self.depth <= self.bounds.in_order_rows
         self._tell_drops()
         for record in list(self._last.values()):
@@ -156,10 +155,10 @@ class Spool:
         self._flight.pop(record.row, None)
         self._held.add(record.topic)
 
-    def release(self) -> None:
-        """What was held may be tried again, in its order."""
-        if self._held:
-            self._held.clear()
+    def release(self, topics: Collection[str]) -> None:
+        """What was held of these topics may be tried again, in its order."""
+        if not self._held.isdisjoint(topics):
+            self._held.difference_update(topics)
             self._commit()
             self._to_backlog(keep_flight=True)
             self._backlog.restart()

@@ -12,6 +12,7 @@ from edge.clock import Clock
 from edge.errors import ConfigError
 from edge.message import Importance, Message
 from edge.outbox import SpoolOutbox
+from edge.refusals import Refusals
 from edge.sequence import Sequence, new_id
 from edge.spool import AgeClock, Bounds, Record, Spool
 from edge.transports import Acknowledged, Connected, Disconnected, Received, Verdict
@@ -287,11 +288,45 @@ def test_uplink_when_policy_denies_a_topic_then_it_says_so_keeps_the_event_and_t
         outbox.put(event(1))
         until(lambda: uplink.refused == 1)
         time.sleep(0.3)
-        assert uplink.refused == 1, "it waits half a minute"
+        assert uplink.refused == 1, "it waits two seconds"
         outbox.put(event(2))
         until(lambda: uplink.sent == 1)
         assert "edge/n/c/1" in uplink.alarms["not-taken"]
         until(lambda: outbox.depth == 1)
+
+
+def test_uplink_when_the_broker_hangs_up_on_what_it_denies_then_the_others_flow_over_the_next_connection():
+    transport = FakeTransport(acknowledge=False)
+    with running(transport, stop_s=0.1) as (uplink, outbox):
+        outbox.put(event(1))
+        outbox.put(event(2))
+        until(lambda: transport.topics()[-1:] == ["edge/n/c/2"])
+        transport.say(Acknowledged(transport.topics().index("edge/n/c/1"), Verdict.DENIED, "not authorised"))
+        transport.say(Disconnected("gone"))
+        transport.acknowledge = True
+        until(lambda: uplink.sent == 1)
+        assert transport.topics().count("edge/n/c/1") == 1, "else every connection would begin and end with it"
+        assert outbox.depth == 1
+        assert "edge/n/c/1" in uplink.alarms["not-taken"]
+
+
+def test_refusals_when_a_topic_is_denied_again_and_again_then_it_waits_ever_longer_and_its_success_ends_the_alarm():
+    refusals = Refusals(longest_s=10, chance=lambda: 1.0)
+    now, waits = 0.0, []
+    for _ in range(5):
+        refusals.refused("t", "no")
+        refusals.hold("t", now)
+        assert not refusals.due(now)
+        begun = now
+        while not refusals.due(now):
+            now += 0.5
+        waits.append(now - begun)
+    assert waits == [2, 4, 8, 10, 10]
+    refusals.taken("other")
+    assert refusals.alarm == "the broker does not take t: no"
+    refusals.taken("t")
+    assert refusals.alarm is None
+    assert [refusals.pause_s() for _ in range(5)] == [1, 2, 4, 8, 10]
 
 
 def test_uplink_when_a_state_of_the_past_is_delivered_then_it_is_not_retained_over_the_present_one():

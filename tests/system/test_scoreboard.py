@@ -1,14 +1,13 @@
 """The scoreboard's short versions; `python -m benchmarks.scoreboard --full` runs the long ones, beside a naive script.
 
-Left to the command: 3 and 4, which take minutes and count a share of duplicates; 6, which needs a disk to itself;
-and 9, which fails: the queue ends empty but the subscriber got nothing, for a reason not known yet.
+Left to the command: 3 and 4, which take minutes and count a share of duplicates; 6, which needs a disk to itself.
 """
 
 import pytest
 
 from benchmarks.scoreboard.cases import CASES
 
-IN_CI = ("1", "2", "7", "8", "10", "11", "22", "23", "24")
+IN_CI = ("1", "2", "7", "8", "9", "10", "11", "22", "23", "24")
 
 
 @pytest.mark.parametrize("number", IN_CI)

@@ -1,0 +1,66 @@
+"""What the broker does not take now: which topics wait, which pause is due, and what is told about it.
+
+A topic that is denied is tried again after 2 s, then after twice as long each time, up to the longest wait. That lasts
+over connections: Mosquitto with `max_queued_messages 0`, and AWS IoT Core always, hang up on who is denied, and a
+connection that began with the same message again would never carry another.
+"""
+
+import logging
+from collections.abc import Callable
+
+from edge.log import Repeats
+
+__all__ = ["Refusals"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_HOLD_S = 2.0
+_FIRST_PAUSE_S = 1.0
+
+
+class Refusals:
+    """Times are those of the caller's monotonic clock, in seconds. `alarm` says in words what is not taken, or None."""
+
+    def __init__(self, *, longest_s: float, chance: Callable[[], float]) -> None:
+        self._longest_s = longest_s
+        self._chance = chance
+        self._waits: dict[str, float] = {}
+        self._held: dict[str, float] = {}
+        self._pause_s = _FIRST_PAUSE_S
+        self._repeats = Repeats(log)
+        self.alarm: str | None = None
+        self.count = 0
+
+    def refused(self, topic: str, reason: str) -> None:
+        """The broker has not taken a message."""
+        self.count += 1
+        self.alarm = f"the broker does not take {topic}: {reason}"
+        self._repeats.failed(f"uplink: {self.alarm}")
+
+    def hold(self, topic: str, now_s: float) -> None:
+        """A topic is denied until somebody changes the policy: it is tried again later, and later."""
+        if topic not in self._held:
+            wait_s = self._waits.get(topic, _FIRST_HOLD_S)
+            self._held[topic] = now_s + wait_s
+            self._waits[topic] = min(max(self._longest_s, _FIRST_HOLD_S), 2 * wait_s)
+
+    def due(self, now_s: float) -> set[str]:
+        """The topics that may be tried again now."""
+        found = {topic for topic, at_s in self._held.items() if now_s >= at_s}
+        for topic in found:
+            del self._held[topic]
+        return found
+
+    def pause_s(self) -> float:
+        """How long everything waits, when the broker has had enough for now."""
+        pause_s = self._pause_s * (0.5 + self._chance() / 2)
+        self._pause_s = min(self._longest_s, 2 * self._pause_s)
+        return pause_s
+
+    def taken(self, topic: str) -> None:
+        """The broker has taken a message."""
+        self._pause_s = _FIRST_PAUSE_S
+        self._waits.pop(topic, None)
+        if self.alarm is not None and not self._waits:
+            log.info("uplink: the broker takes everything again, after %d refusals", self._repeats.succeeded())
+            self.alarm = None
