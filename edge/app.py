@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from edge import __version__
-from edge.bundle import read_bundle
+from edge.admission import admitted
 from edge.cameras import open_camera
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
@@ -59,7 +59,7 @@ class Agent:
         self._changed = changed
         clock = clock or Clock()
         mqtt = config.mqtt
-        bundle = read_bundle(config.model.bundle)
+        bundle = admitted(config)
         if bundle.manifest.task not in _TASKS:
             raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
         options = SessionOptions(providers=config.model.providers, threads=config.model.threads)

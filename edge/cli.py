@@ -118,7 +118,7 @@ def _add_bundle(commands: "Commands") -> None:
     group = _group(commands, "bundle", "Look into bundles, and test them on this device.", "test ssd.zip")
     for name, verb, text in (
         ("info", verbs.bundle_info, "What a bundle holds."),
-        ("verify", verbs.bundle_verify, "Check every file against its SHA-256."),
+        ("verify", verbs.bundle_verify, "Check the signature, and every file against its SHA-256."),
         ("test", verbs.bundle_test, "Run the golden sample on this device's own kernels."),
     ):
         sub = _command(group, name, verb, text, "ssd.zip")
@@ -126,6 +126,11 @@ def _add_bundle(commands: "Commands") -> None:
         _add_json(sub)
         if name == "test":
             _add_session(sub)
+        if name == "verify":
+            what = "a public key that may sign; repeatable"
+            sub.add_argument("--key", type=Path, action="append", default=[], metavar="FILE", help=what)
+            what = "ask what this node asks: its keys, its name and processor, the versions that it has had"
+            sub.add_argument("-c", "--config", type=Path, metavar="FILE", help=what)
 
 
 def _add_config_group(commands: "Commands") -> None:

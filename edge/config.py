@@ -62,6 +62,7 @@ class ModelConfig(_Section):
     """`[model]`: which bundle, and how it runs."""
 
     bundle: LocalPath
+    keys: Annotated[tuple[LocalPath, ...], Field(max_length=16)] = ()
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     providers: Annotated[tuple[Literal["cpu", "cuda", "tensorrt", "openvino"], ...], Field(min_length=1)] = ("cpu",)
     threads: Annotated[int, Field(ge=0, le=256)] = 0

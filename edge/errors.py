@@ -2,6 +2,7 @@
 
 __all__ = [
     "BundleError",
+    "BundleRefusedError",
     "CameraError",
     "ConfigError",
     "EdgeError",
@@ -28,6 +29,18 @@ class PermanentError(EdgeError):
 
 class BundleError(PermanentError, ValueError):
     """A bundle that is missing, damaged, foreign or not what its manifest says."""
+
+
+class BundleRefusedError(BundleError):
+    """A bundle that is whole, as far as was looked, and yet not for this device.
+
+    Attributes:
+        reason: `unsigned`, `unknown_key`, `bad_signature`, `wrong_target` or `downgrade`.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ConfigError(PermanentError, ValueError):

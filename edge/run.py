@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from edge import __version__
+from edge.admission import admitted
 from edge.app import DRAIN_S, Agent
-from edge.bundle import read_bundle
 from edge.config import Config
 from edge.configfile import changes
 from edge.errors import EdgeError, SessionError
@@ -87,7 +87,7 @@ def _read_again(config: Config, reread: Callable[[], Config]) -> Config | None:
     """The new configuration when there is one that can be used; None when the one that runs is to stay."""
     try:
         found = reread()
-        read_bundle(found.model.bundle)
+        admitted(found)
     except EdgeError as e:
         log.error("reload: %s; going on with the configuration that runs", e)  # noqa: TRY400
         return None

@@ -1,6 +1,7 @@
-"""Ed25519 over the exact bytes of a command: who may tell a node what to do, proven on the node.
+"""Ed25519 over the exact bytes of a command or of a bundle's manifest: who may tell a node what to do, proven there.
 
-Needs `pip install 'gluon-edge[signing]'`. A public key is 32 bytes in base64, a line in a file; several may be pinned.
+Needs `pip install 'gluon-edge[signing]'`. A public key is 32 bytes in base64, a line in a file; several may be pinned,
+so that a new key can be trusted before the old one goes (rotation).
 """
 
 import base64
@@ -11,15 +12,23 @@ from typing import Any
 
 from edge.errors import ConfigError
 
-__all__ = ["Keys", "key_id", "make_key", "sign"]
+__all__ = ["BUNDLE", "COMMAND", "Keys", "key_id", "key_id_of", "make_key", "sign", "signature"]
 
-# What is signed starts with this, so that no signature for something else can be taken for one of a command.
-_DOMAIN = b"gluon-edge command 1\n"
+COMMAND = b"gluon-edge command 1\n"
+BUNDLE = b"gluon-edge bundle 1\n"
+"""What is signed starts with its domain, so that no signature for one thing can be taken for one of another."""
+
+_MAX_KEY_BYTES = 4096
 
 
 def key_id(public: bytes) -> str:
     """The short name of a public key: 16 hex digits of its SHA-256."""
     return hashlib.sha256(public).hexdigest()[:16]
+
+
+def key_id_of(public: str) -> str:
+    """The short name of a public key as its file holds it."""
+    return key_id(base64.b64decode(public))
 
 
 def make_key() -> tuple[str, str]:
@@ -28,14 +37,25 @@ def make_key() -> tuple[str, str]:
     return _text(private.private_bytes_raw()), _text(private.public_key().public_bytes_raw())
 
 
+def signature(message: bytes, private: str, domain: bytes) -> tuple[str, str]:
+    """The id of the key that signs, and its signature of `domain` and `message` in base64.
+
+    Raises:
+        ConfigError: when `private` is no key; the message does not repeat it.
+    """
+    try:
+        key = _library().Ed25519PrivateKey.from_private_bytes(base64.b64decode(private.strip(), validate=True))
+    except (ValueError, binascii.Error):
+        raise ConfigError(
+            "is not an Ed25519 private key of 32 bytes in base64; make one: gluon-export keygen"
+        ) from None
+    return key_id(key.public_key().public_bytes_raw()), _text(key.sign(domain + message))
+
+
 def sign(body: bytes, private: str) -> dict[str, str]:
     """The envelope around a command's JSON: `{"body", "key", "signature"}`."""
-    key = _library().Ed25519PrivateKey.from_private_bytes(base64.b64decode(private))
-    return {
-        "body": body.decode(),
-        "key": key_id(key.public_key().public_bytes_raw()),
-        "signature": _text(key.sign(_DOMAIN + body)),
-    }
+    key, signed = signature(body, private, COMMAND)
+    return {"body": body.decode(), "key": key, "signature": signed}
 
 
 class Keys:
@@ -51,15 +71,21 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def verify(self, body: str, key: str, signature: str) -> bool:
-        """Whether a pinned key has signed these very bytes."""
-        from cryptography.exceptions import InvalidSignature
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The pinned keys' short names."""
+        return tuple(self._keys)
 
+    def verify(self, body: str | bytes, key: str, signature: str, *, domain: bytes = COMMAND) -> bool:
+        """Whether a pinned key has signed these very bytes for this domain."""
         pinned = self._keys.get(key)
         if pinned is None:
             return False
+        from cryptography.exceptions import InvalidSignature
+
+        message = body.encode() if isinstance(body, str) else body
         try:
-            pinned.verify(base64.b64decode(signature, validate=True), _DOMAIN + body.encode())
+            pinned.verify(base64.b64decode(signature, validate=True), domain + message)
         except (InvalidSignature, ValueError, binascii.Error):
             return False
         return True
@@ -67,7 +93,8 @@ class Keys:
 
 def _read_public(file: Path) -> tuple[str, Any]:
     try:
-        public = base64.b64decode(file.read_text().strip(), validate=True)
+        with file.open("rb") as f:
+            public = base64.b64decode(f.read(_MAX_KEY_BYTES).strip(), validate=True)
         return key_id(public), _library().Ed25519PublicKey.from_public_bytes(public)
     except ConfigError:
         raise
@@ -81,7 +108,7 @@ def _library() -> Any:
     try:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as e:
-        raise ConfigError("signed commands need: pip install 'gluon-edge[signing]'") from e
+        raise ConfigError("signatures need: pip install 'gluon-edge[signing]'") from e
     return ed25519
 
 

@@ -7,12 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.secret import redact
 
 if TYPE_CHECKING:
+    from edge.bundle import Bundle
     from edge.config import MqttConfig
     from edge.session import SessionOptions
     from edge.stages import Stage
@@ -140,15 +142,45 @@ def bundle_info(args: argparse.Namespace) -> int:
 
 
 def bundle_verify(args: argparse.Namespace) -> int:
-    """The hashes; reading a bundle checks them."""
-    from edge.bundle import read_bundle
+    """Signature, target, version and hashes, as far as they are asked for."""
+    from edge.errors import BundleError
 
-    bundle = read_bundle(args.bundle)
+    try:
+        bundle = _believed(args)
+    except BundleError as e:
+        if args.json:
+            print(json.dumps({"ok": False, "reason": getattr(e, "reason", "invalid"), "problem": str(e)}))
+        return fail(str(e))
     if args.json:
-        print(json.dumps({"ok": True, "digest": bundle.digest, "files": sorted(bundle.files)}))
+        found = {"digest": bundle.digest, "files": sorted(bundle.files), "signed_by": bundle.signer}
+        print(json.dumps({"ok": True, **found}))
     else:
-        print(f"{args.bundle}: {len(bundle.files)} files match their SHA-256; digest {bundle.digest}")
+        signed = f"signed by {bundle.signer}" if bundle.signer else _unjudged(bundle)
+        print(f"{args.bundle}: {len(bundle.files)} files match their SHA-256; {signed}; digest {bundle.digest}")
     return 0
+
+
+def _believed(args: argparse.Namespace) -> "Bundle":
+    from edge.bundle import read_bundle
+    from edge.signing import Keys
+    from edge.trust import Trust
+
+    if args.config is None:
+        return read_bundle(args.bundle, Trust(Keys(tuple(args.key))))
+    from edge.admission import trust_of, versions_of
+    from edge.configfile import load_config
+
+    config = load_config(args.config)
+    trust = trust_of(config)
+    bundle = read_bundle(args.bundle, replace(trust, keys=Keys(tuple(args.key))) if args.key else trust)
+    versions_of(config).refuse_older(args.bundle, bundle.manifest)
+    return bundle
+
+
+def _unjudged(bundle: "Bundle") -> str:
+    if bundle.signature is None:
+        return "not signed"
+    return "signed, but no key was given to judge that by (--key, or -c)"
 
 
 def bundle_test(args: argparse.Namespace) -> int:

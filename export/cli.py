@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _verify(add)
     _evaluate(add)
     _pack(add)
+    _keygen(add)
     inspect = add("inspect", "what is in a bundle, an ONNX file or an MXNet symbol", "inspect build/ssd")
     inspect.add_argument("path", type=Path, metavar="BUNDLE|MODEL.onnx|SYMBOL.json")
     return parser
@@ -177,9 +178,36 @@ def _evaluate(add: _Add) -> None:
 
 
 def _pack(add: _Add) -> None:
-    sub = add("pack", "one zip of a bundle, the same bytes each time", "pack build/ssd-int8 -o ssd-int8.zip")
+    sub = add(
+        "pack",
+        "one zip of a bundle for the devices, the same bytes each time",
+        "pack build/ssd-int8 -o ssd-int8.zip --sign keys/release.key --release 1.2.0",
+    )
     sub.add_argument("bundle", type=Path, metavar="BUNDLE")
+    sub.add_argument(
+        "--sign", type=Path, action="append", default=[], metavar="KEY", help="a private key (see keygen); repeatable"
+    )
+    sub.add_argument("--release", metavar="X.Y.Z", help="the version; a device takes none older than it has had")
+    sub.add_argument(
+        "--for-node",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only for nodes of this name, such as 'kerb-*'; repeatable",
+    )
+    sub.add_argument(
+        "--for-machine",
+        action="append",
+        default=[],
+        metavar="MACHINE",
+        help="only for this processor, such as aarch64; repeatable",
+    )
     _out(sub, "FILE.zip")
+
+
+def _keygen(add: _Add) -> None:
+    sub = add("keygen", "a pair of keys to sign bundles with: NAME.key and NAME.pub", "keygen keys/release")
+    sub.add_argument("name", type=Path, metavar="NAME")
 
 
 def _out(sub: argparse.ArgumentParser, metavar: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ import numpy as np
 from edge.bundle import Bundle, InputSpec, Source, Thresholds, read_bundle
 from edge.frame import Image
 from export.inspection import inspect_onnx, inspect_symbol
-from export.pack import drawn_image, pack_zip, source_files, write_bundle, write_report
+from export.pack import drawn_image, source_files, write_bundle, write_report
 from export.progress import Bar
 from export.request import request
 
-__all__ = ["Outcome", "convert", "evaluate", "inspect", "pack", "quantize", "verify", "zoo"]
+__all__ = ["Outcome", "convert", "evaluate", "inspect", "keygen", "pack", "quantize", "verify", "zoo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +179,29 @@ def evaluate(args: argparse.Namespace) -> Outcome:
 
 def pack(args: argparse.Namespace) -> Outcome:
     """`pack`."""
-    bundle = pack_zip(args.bundle, args.output)
+    from export.release import Stamp, pack_zip
+
+    stamp = Stamp(args.release, tuple(args.for_node), tuple(args.for_machine))
+    bundle = pack_zip(args.bundle, args.output, stamp=stamp, sign=args.sign)
     size = args.output.stat().st_size
-    return Outcome(
-        {**_summary(bundle), "bytes": size}, f"{args.output}: {size / 1e6:.2f} MB, manifest sha256 {bundle.digest}"
+    signers = [line.split()[0] for line in (bundle.signature or b"").decode().splitlines()]
+    text = f"{args.output}: {bundle.manifest.name} {bundle.manifest.version}, {size / 1e6:.2f} MB, "
+    text += f"signed by {', '.join(signers)}" if signers else "not signed"
+    text += f"\nmanifest sha256 {bundle.digest}"
+    return Outcome({**_summary(bundle), "bytes": size, "signed_by": signers}, text)
+
+
+def keygen(args: argparse.Namespace) -> Outcome:
+    """`keygen`."""
+    from export.release import make_key_files
+
+    private, public, key = make_key_files(args.name)
+    text = (
+        f"{private}: the private key {key}; keep it secret, and off the devices\n"
+        f"{public}: the public key, for the devices: model.keys = [{json.dumps(str(public))}]\n"
+        f"next: gluon-export pack BUNDLE -o FILE.zip --sign {private}"
     )
+    return Outcome({"key": key, "private": str(private), "public": str(public)}, text)
 
 
 def inspect(args: argparse.Namespace) -> Outcome:

@@ -1,4 +1,4 @@
-"""Model + manifest + labels + golden sample + report -> bundle, and bundle -> one zip with the same bytes each time."""
+"""Model + manifest + labels + golden sample + report -> bundle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +36,7 @@ from edge.stages import Stage
 from export.errors import ExportError
 from export.place import SOURCE, SOURCE_NAMES, refuse_what_is_not_ours, replace
 
-__all__ = ["drawn_image", "pack_zip", "source_files", "write_bundle", "write_report"]
+__all__ = ["drawn_image", "json_bytes", "source_files", "write_bundle", "write_report"]
 
 # How far a device's kernels may be off and still compute the same model: float kernels differ in the order of
 # summation only; 8-bit ones round differently with and without dot-product instructions, which moves a score by
@@ -108,7 +107,7 @@ def write_bundle(
         del model
         _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
         if report is not None:
-            _write(work / "report.json", _json(report))
+            _write(work / "report.json", json_bytes(report))
         fields: dict[str, Any] = {
             "name": name,
             "version": model_version,
@@ -135,40 +134,10 @@ def write_bundle(
     return read_bundle(out)
 
 
-def pack_zip(bundle: Path, out: Path) -> Bundle:
-    """Pack a bundle folder into one zip: what the manifest names and nothing else, the same bytes each time.
-
-    Entries are stored, not deflated: weights do not compress, and zlib's bytes differ between versions.
-
-    Raises:
-        BundleError: when the folder is not a sound bundle.
-        ExportError: when `out` cannot be written.
-    """
-    checked = read_bundle(bundle)
-    manifest = (bundle / MANIFEST).read_bytes() if bundle.is_dir() else _zipped_manifest(bundle)
-    entries = {MANIFEST: manifest, **dict(sorted(checked.files.items()))}
-    work = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(work, "w", zipfile.ZIP_STORED) as archive:
-            for entry, data in entries.items():
-                info = zipfile.ZipInfo(entry, date_time=(1980, 1, 1, 0, 0, 0))
-                info.external_attr = 0o644 << 16
-                info.create_system = 3  # Unix, whatever this machine is
-                archive.writestr(info, data)
-        packed = read_bundle(work)
-        work.replace(out)
-    except OSError as e:
-        raise ExportError(f"{out}: cannot be written: {e.strerror}") from e
-    finally:
-        work.unlink(missing_ok=True)
-    return Bundle(out, packed.manifest, packed.digest, packed.labels, packed.files)
-
-
 def write_report(path: Path, report: Mapping[str, Any]) -> Path:
     """Write a report on its own, where no bundle is to be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, _json(report))
+    _write(path, json_bytes(report))
     return path
 
 
@@ -228,7 +197,7 @@ def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
         data = path.read_bytes()
         files[path.relative_to(work).as_posix()] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = Manifest.model_validate({**fields, "files": files})
-    _write(work / MANIFEST, _json(manifest.model_dump(mode="json")))
+    _write(work / MANIFEST, json_bytes(manifest.model_dump(mode="json")))
 
 
 def _write_golden(work: Path, image: Image) -> None:
@@ -246,7 +215,7 @@ def _write_golden(work: Path, image: Image) -> None:
     (work / "golden").mkdir()
     _write(work / "golden" / "input.png", png.tobytes())
     tolerance = _GOLDEN_TOLERANCE[bundle.manifest.precision]
-    _write(work / "golden" / "expected.json", _json(expected(result, threshold=stage.threshold, **tolerance)))
+    _write(work / "golden" / "expected.json", json_bytes(expected(result, threshold=stage.threshold, **tolerance)))
 
 
 def _tools() -> dict[str, str]:
@@ -264,12 +233,8 @@ def _keep_source(work: Path, source_from: Mapping[str, Path]) -> None:
         shutil.copyfile(source_from[kind], folder / name)
 
 
-def _zipped_manifest(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(MANIFEST)
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """A bundle's JSON: the same bytes for the same value."""
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

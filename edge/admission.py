@@ -1,0 +1,35 @@
+"""What the configuration asks of bundles, put together: pinned keys, this node's name, the versions that it has had."""
+
+from edge.bundle import Bundle, read_bundle
+from edge.config import Config
+from edge.sequence import default_state_dir
+from edge.signing import Keys
+from edge.trust import Trust
+from edge.versions import Versions
+
+__all__ = ["admitted", "trust_of", "versions_of"]
+
+
+def trust_of(config: Config) -> Trust:
+    """What a bundle must prove to run on this node.
+
+    Raises:
+        ConfigError: when a key of `model.keys` cannot be used.
+    """
+    return Trust.here(Keys(config.model.keys), node=config.mqtt.node)
+
+
+def versions_of(config: Config) -> Versions:
+    """The highest versions that this node has taken."""
+    return Versions(config.state_dir or default_state_dir(), config.mqtt.node)
+
+
+def admitted(config: Config) -> Bundle:
+    """The bundle of `model.bundle`, believed as the configuration asks.
+
+    Its version may be lower than the highest that was taken: going back is the node's own decision.
+
+    Raises:
+        EdgeError: when it is not a bundle, not signed as asked, or not meant for this node.
+    """
+    return read_bundle(config.model.bundle, trust_of(config))
