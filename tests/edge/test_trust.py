@@ -4,7 +4,6 @@ import json
 import os
 import stat
 import struct
-import subprocess
 import sys
 import zipfile
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import read_bundle
+from edge.cli import main
 from edge.errors import BundleError, BundleRefusedError, ConfigError
 from edge.session import Session
 from edge.signing import BUNDLE, COMMAND, Keys, make_key, signature
@@ -268,8 +268,8 @@ def test_zip_when_entries_claim_more_than_a_bundle_may_have_then_is_refused(sign
         read_bundle(tmp_path / "x.zip")
 
 
-def test_zip_when_it_lists_a_hundred_thousand_files_then_it_is_refused_before_they_are_listed(tmp_path):
-    path = zipped(tmp_path / "x.zip", {str(n): b"" for n in range(60_000)})
+def test_zip_when_it_lists_a_thousand_files_then_it_is_refused_before_they_are_listed(tmp_path):
+    path = zipped(tmp_path / "x.zip", {str(n): b"" for n in range(1000)})
     with pytest.raises(BundleError, match="lists more than the 64 files"):
         read_bundle(path)
 
@@ -333,7 +333,7 @@ def test_keys_when_the_library_is_missing_then_the_line_says_what_to_install(pai
     Keys()  # a device without keys needs none of it
 
 
-def test_bundle_verify_when_a_node_asks_then_it_is_judged_by_its_configuration(signed, pairs, tmp_path):
+def test_bundle_verify_when_a_node_asks_then_it_is_judged_by_its_configuration(signed, pairs, tmp_path, capsys):
     agent = tmp_path / "agent.toml"
     agent.write_text(
         f'state_dir = "state"\nmodel.bundle = "{signed}"\nmodel.keys = ["{pairs["old"][1]}"]\n'
@@ -341,9 +341,9 @@ def test_bundle_verify_when_a_node_asks_then_it_is_judged_by_its_configuration(s
     )
 
     def verify(path, *more):
-        command = [sys.executable, "-m", "edge", "bundle", "verify", str(path), "--json", *map(str, more)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, json.loads(done.stdout), done.stderr
+        status = main(["bundle", "verify", str(path), "--json", *map(str, more)])
+        told = capsys.readouterr()
+        return status, json.loads(told.out), told.err
 
     status, found, _ = verify(signed, "-c", agent)
     assert (status, found["ok"], found["signed_by"]) == (0, True, Keys((pairs["old"][1],)).ids[0])
