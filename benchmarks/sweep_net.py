@@ -29,6 +29,8 @@ __all__ = ["main"]
 
 _CLASSES = ("one", "two", "three")  # for nets that want their user's classes
 _SECONDS = 5.0  # that timing may take
+# Of a net of two stages: with all 1000 that some take, the values of all layers together fill 12 GB.
+_REGIONS = 200
 _TEMPLATE = 127  # side of the picture that a tracker looks for
 
 
@@ -64,7 +66,8 @@ def main() -> int:
 def _build(entry: ZooNet, folder: Path, row: Row) -> Saved | None:
     row(stage="build", status="failed")
     try:
-        return zoo.build(entry.name, out_dir=folder, random_seed=1, classes=_CLASSES if entry.classes is None else None)
+        classes = _CLASSES if entry.classes is None else None
+        return zoo.build(entry.name, out_dir=folder, random_seed=1, classes=classes, regions=_REGIONS)
     except Exception as exc:  # noqa: BLE001  (whatever GluonCV raises is the reason that is listed)
         row(status="build failed", why=_first_line(exc))
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,23 +14,18 @@ from export.errors import ExportError
 from export.graph import Array
 from export.source import load
 from export.translate import batch_of, input_variable
+from export.zoo.factory import construct, limit_regions
 from export.zoo.labels import labels_of
 from export.zoo.pictures import pictures
 from export.zoo.pretrained import weights_file
 from export.zoo.random_weights import draw, settle
-from export.zoo.runtime import gluoncv, mxnet, quiet
+from export.zoo.runtime import mxnet, quiet
 from export.zoo.table import ZooNet, find
 
 __all__ = ["Saved", "build"]
 
 _CALIBRATION_PICTURES: Final = 2
 _TEMPLATE: Final = 127
-# Arguments that not every factory takes.
-_OPTIONAL: Final = ("pretrained_base", "pretrained", "height", "width", "crop_size")
-# These tell no classes apart.
-_NAMELESS: Final = {"depth", "tracking"}
-# What GluonCV's segmentation nets answer in unless told otherwise.
-_CROP: Final = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +47,7 @@ def build(
     classes: Sequence[str] | None = None,
     input_hw: tuple[int, int] | None = None,
     options: Mapping[str, Any] | None = None,
+    regions: int | None = None,
 ) -> Saved:
     """Build a net of the zoo and save it.
 
@@ -64,7 +59,9 @@ def build(
         pretrained: the published weights.
         classes: the user's own, for nets that take them.
         input_hw: another size than the net's usual one, pixels.
-        options: more arguments for GluonCV's factory, such as `rpn_test_post_nms`.
+        options: more arguments for GluonCV's factory.
+        regions: at most so many regions of interest a picture, for nets of two stages; fewer than the usual 300 to
+            1000 make them proportionally faster.
 
     Raises:
         ExportError: no such net, not exactly one kind of weights, or the weights do not fit.
@@ -78,7 +75,9 @@ def build(
     weights = weights_file(name) if pretrained else params
     # Counting names from zero makes the same net come out under the same names each time.
     with quiet(), mxnet().name.NameManager():
-        net = _construct(entry, size, classes, options or {})
+        net = construct(entry, size, classes, options or {})
+        if regions is not None:
+            limit_regions(net, regions)
         _initialize(net, weights)
         out_dir.mkdir(parents=True, exist_ok=True)
         saved = _export(net, entry, size, out_dir)
@@ -86,56 +85,6 @@ def build(
         if random_seed is not None:
             _randomize(*saved, entry, size, random_seed)
     return Saved(*saved, meta={**asdict(entry), "input_hw": size, "labels": labels, "classes": len(labels)})
-
-
-def _construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | None, options: Mapping[str, Any]) -> Any:
-    cv = gluoncv()
-    arguments: dict[str, Any] = {"pretrained": False, "pretrained_base": False, **options}
-    if classes is not None or (entry.classes is None and entry.task not in _NAMELESS):
-        if classes is None:
-            raise ExportError(f"{entry.name} needs the names of your classes: --labels a,b,c")
-        arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
-    if entry.task == "segmentation" and size != (_CROP, _CROP):
-        arguments |= {"height": size[0], "width": size[1], "crop_size": max(size)}
-    # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.
-    while True:
-        try:
-            with _nothing_fetched():
-                return cv.model_zoo.get_model(entry.name, **arguments)
-        except (TypeError, Warning) as exc:  # noqa: PERF203 - each round drops one argument
-            # Darknet raises a Warning, which does not say what it refuses.
-            named = re.search(r"unexpected keyword argument '(\w+)'", str(exc))
-            refused = named.group(1) if named else next((key for key in _OPTIONAL if key in arguments), "")
-            if refused not in _OPTIONAL or refused not in arguments:
-                raise ExportError(f"GluonCV cannot build {entry.name}: {exc}") from exc
-            del arguments[refused]
-        except (OSError, ValueError, RuntimeError, UnboundLocalError) as exc:
-            raise ExportError(f"GluonCV cannot build {entry.name} without published weights: {exc}") from exc
-
-
-@contextmanager
-def _nothing_fetched() -> Iterator[None]:
-    """Some factories fetch weights of their base net whatever they are told, or move weights that are not there yet.
-
-    What they would load is overwritten afterwards; a factory that computes with it fails here.
-    """
-    from gluoncv.model_zoo import model_store
-
-    mx = mxnet()
-    block, parameter = mx.gluon.Block, mx.gluon.Parameter
-    before = block.load_parameters, parameter.reset_ctx, model_store.get_model_file
-
-    def move(self: Any, ctx: Any) -> None:
-        if self._data is not None or self._deferred_init:  # there is no public way to ask
-            before[1](self, ctx)
-
-    block.load_parameters = lambda *_args, **_options: None
-    parameter.reset_ctx = move
-    model_store.get_model_file = lambda *_args, **_options: ""
-    try:
-        yield
-    finally:
-        block.load_parameters, parameter.reset_ctx, model_store.get_model_file = before
 
 
 def _initialize(net: Any, weights: Path | None) -> None:
