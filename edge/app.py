@@ -24,10 +24,10 @@ from edge.payloads import Payloads, board
 from edge.pipeline import Pipeline
 from edge.report import Report
 from edge.scene import Scene
-from edge.sequence import new_id
-from edge.session import SessionOptions
+from edge.sequence import default_state_dir, new_id
 from edge.signing import Keys
 from edge.stages import Stage
+from edge.tuned import options_for
 
 __all__ = ["Agent"]
 
@@ -62,7 +62,7 @@ class Agent:
         bundle = admitted(config)
         if bundle.manifest.task not in _TASKS:
             raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
-        options = SessionOptions(providers=config.model.providers, threads=config.model.threads)
+        options = options_for(bundle, config.model, config.state_dir or default_state_dir())
         stage = Stage(bundle, options, threshold=config.model.threshold)
         manifest = bundle.manifest
         self._provider = stage.session.provider
@@ -172,7 +172,8 @@ class Agent:
 
     def publish_health(self) -> None:
         """One `health` message."""
-        self._report.health(lambda: dict(self._slots.dropped), {"outbox": self._delivery.figures()})
+        model = {"provider": self._provider, "fell_away": self._fell_away}
+        self._report.health(lambda: dict(self._slots.dropped), {"model": model, "outbox": self._delivery.figures()})
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended."""

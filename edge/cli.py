@@ -170,7 +170,7 @@ def _add_json(sub: argparse.ArgumentParser, text: str = "JSON on stdout") -> Non
 
 
 def _add_session(sub: argparse.ArgumentParser) -> None:
-    providers = ("cpu", "cuda", "tensorrt", "openvino")
+    providers = ("cpu", "xnnpack", "openvino", "cuda", "tensorrt")
     sub.add_argument("--provider", choices=providers, default="cpu", help="what to run on (default: cpu)")
     sub.add_argument("--threads", type=_number(int, 0, 256), default=0, metavar="N", help="default: as many as cores")
 

@@ -49,6 +49,7 @@ LocalPath = Annotated[Path, AfterValidator(_from_the_files_folder)]
 """A path as written, taken from the folder of the configuration file when it is relative."""
 
 Verb = Literal["ping", "detect", "threshold", "restart_camera", "snapshot", "replay", "receipt", "reload", "update"]
+Provider = Literal["cpu", "xnnpack", "openvino", "cuda", "tensorrt"]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -64,8 +65,12 @@ class ModelConfig(_Section):
     bundle: LocalPath
     keys: Annotated[tuple[LocalPath, ...], Field(max_length=16)] = ()
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    providers: Annotated[tuple[Literal["cpu", "cuda", "tensorrt", "openvino"], ...], Field(min_length=1)] = ("cpu",)
+    providers: Annotated[tuple[Provider, ...], Field(min_length=1, max_length=8)] | None = None
     threads: Annotated[int, Field(ge=0, le=256)] = 0
+    precision: Literal["model", "half"] = "model"
+    device: Annotated[int, Field(ge=0, le=63)] = 0
+    low_memory: bool = False
+    tuned: bool = True
 
 
 class CameraConfig(_Section):

@@ -1,0 +1,95 @@
+"""onnxruntime with one execution provider, and its CPU provider behind that for the nodes that it does not take."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.runtimes.runtime import Graph, Settings, UnavailableError, first_line
+
+__all__ = ["CPU", "OnnxRuntime", "load", "onnxruntime", "session_options"]
+
+CPU = "CPUExecutionProvider"
+
+
+def onnxruntime() -> Any:
+    """The module.
+
+    Raises:
+        UnavailableError: when it is not installed or cannot be loaded.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as e:
+        raise UnavailableError(
+            f"onnxruntime is not usable here ({e}): pip install 'gluon-edge[cpu]' (or [gpu]; Jetson: NVIDIA's wheel)"
+        ) from e
+    return ort
+
+
+def session_options(ort: Any, settings: Settings) -> Any:
+    """onnxruntime.SessionOptions for a node that has other things to do too."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    # The arena keeps what one run needs, which with one input shape does not grow. Without it every run maps and
+    # unmaps its buffers anew: see docs/performance.md for what that costs and saves.
+    options.enable_cpu_mem_arena = not settings.low_memory
+    options.log_severity_level = 3
+    # Spinning buys a few percent of latency for whole cores of heat.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+class OnnxRuntime:
+    """An `onnxruntime.InferenceSession` that runs."""
+
+    def __init__(self, session: Any, name: str) -> None:
+        self.name = name
+        self.graph = Graph(
+            {i.name: (i.type, tuple(i.shape)) for i in session.get_inputs()},
+            frozenset(o.name for o in session.get_outputs()),
+        )
+        self._session = session
+        self._input = session.get_inputs()[0].name if self.graph.inputs else ""
+
+    def run(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
+        """See `Runtime`."""
+        found: list[NDArray[Any]] = self._session.run(names, {self._input: images})
+        return found
+
+
+def load(
+    model: bytes,
+    provider: str,
+    settings: Settings,
+    options: Mapping[str, str] | None = None,
+    *,
+    behind: Sequence[str] = (),
+    prepare: Callable[[Any], None] = lambda _options: None,
+) -> Any:
+    """An `onnxruntime.InferenceSession` that really runs on `provider`, with `behind` and the CPU for the rest.
+
+    `prepare` may change the session's options.
+
+    Raises:
+        UnavailableError: when this build lacks the provider, or its libraries or its device are missing.
+    """
+    ort = onnxruntime()
+    if provider not in ort.get_available_providers():
+        raise UnavailableError("not in this build of onnxruntime")
+    session = session_options(ort, settings)
+    prepare(session)
+    chain: list[Any] = [(provider, dict(options or {})), *behind]
+    if provider != CPU:
+        chain.append(CPU)
+    try:
+        # Without its own fall-back, which goes on with another provider and says so on standard output only.
+        made = ort.InferenceSession(model, session, providers=chain, enable_fallback=0)
+    except Exception as e:  # onnxruntime raises bare classes of its own, without a common base
+        raise UnavailableError(first_line(e)) from e
+    if made.get_providers()[0] != provider:
+        # A provider whose libraries cannot be loaded is left out with a line in the log.
+        raise UnavailableError("its libraries or its device are missing")
+    return made
