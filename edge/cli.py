@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import __version__, verbs
+from edge import __version__, devicetools, verbs
 from edge.errors import EdgeError
 from edge.log import set_up_logging
 
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_audit(commands)
     _add_bundle(commands)
     _add_config_group(commands)
+    _add_device_tools(commands)
     _add_demo(commands)
     return parser
 
@@ -145,6 +146,49 @@ def _add_config_group(commands: "Commands") -> None:
     _add_json(_command(group, "schema", verbs.config_schema, "The configuration's JSON Schema.", "> agent.schema.json"))
 
 
+def _add_device_tools(commands: "Commands") -> None:
+    text = "Find the fastest provider, threads and precision on this device, and keep them for run."
+    tune = _command(commands, "tune", devicetools.tune, text, "ssd.zip ssd-int8.zip --latency-ms 50")
+    tune.add_argument(
+        "bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundles of one model: float, int8, sizes"
+    )
+    tune.add_argument(
+        "--seconds", type=_number(float, 1.0, 3600.0), default=60.0, metavar="S", help="how long to try (default: 60)"
+    )
+    tune.add_argument(
+        "--latency-ms",
+        type=_number(float, 0.0),
+        metavar="MS",
+        help="of the ways that are this fast, keep the one that costs least CPU",
+    )
+    tune.add_argument(
+        "--cpu-ms",
+        type=_number(float, 0.0),
+        metavar="MS",
+        help="of the ways that cost no more CPU a frame, which stands for power, keep the fastest",
+    )
+    _add_config(tune, required=False)
+    _add_json(tune)
+
+    text = "How many frames a second, where the time goes, and what it costs."
+    bench = _command(commands, "bench", devicetools.bench, text, "ssd.zip --source street.mp4")
+    bench.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+    bench.add_argument("--source", metavar="FILE", help="a video or a folder of images (default: the golden picture)")
+    bench.add_argument(
+        "--size",
+        type=_size,
+        default=(1280, 720),
+        metavar="WxH",
+        help="of the golden picture's JPEG (default: 1280x720)",
+    )
+    bench.add_argument(
+        "--seconds", type=_number(float, 0.1, 3600.0), default=10.0, metavar="S", help="how long (default: 10)"
+    )
+    _add_config(bench, required=False)
+    _add_json(bench)
+    _add_session(bench, provider=None)
+
+
 def _command(
     commands: "Commands", name: str, verb: Callable[[argparse.Namespace], int], text: str, example: str
 ) -> argparse.ArgumentParser:
@@ -169,10 +213,18 @@ def _add_json(sub: argparse.ArgumentParser, text: str = "JSON on stdout") -> Non
     sub.add_argument("--json", action="store_true", help=text)
 
 
-def _add_session(sub: argparse.ArgumentParser) -> None:
+def _add_session(sub: argparse.ArgumentParser, provider: str | None = "cpu") -> None:
     providers = ("cpu", "xnnpack", "openvino", "cuda", "tensorrt")
-    sub.add_argument("--provider", choices=providers, default="cpu", help="what to run on (default: cpu)")
+    default = provider or "what tune found, else cpu"
+    sub.add_argument("--provider", choices=providers, default=provider, help=f"what to run on (default: {default})")
     sub.add_argument("--threads", type=_number(int, 0, 256), default=0, metavar="N", help="default: as many as cores")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and 1 <= int(width) <= 16_384 and 1 <= int(height) <= 16_384):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height, such as 1280x720")
+    return int(width), int(height)
 
 
 def _number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:

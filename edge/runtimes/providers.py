@@ -1,7 +1,6 @@
 """onnxruntime's providers, each with the options that suit a camera node."""
 
 import logging
-from pathlib import Path
 
 from edge.runtimes.binding import BoundRuntime
 from edge.runtimes.onnx import CPU, OnnxRuntime, load
@@ -40,15 +39,19 @@ def tensorrt(model: bytes, settings: Settings) -> Runtime:
     options = {"device_id": str(settings.device), "trt_fp16_enable": str(int(settings.precision == "half"))}
     if settings.cache_dir is not None:
         cache = settings.cache_dir / "tensorrt"
-        cache.mkdir(parents=True, exist_ok=True)
         options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
         options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": str(cache)}
-        _say_how_long(cache)
-    session = load(model, _TENSORRT, settings, options, behind=(_CUDA,))
+    session = load(model, _TENSORRT, settings, options, behind=(_CUDA,), prepare=lambda _o: _say_how_long(settings))
     return BoundRuntime(session, _TENSORRT, "cuda", settings.device)
 
 
-def _say_how_long(cache: Path) -> None:
+def _say_how_long(settings: Settings) -> None:
+    """Called when the provider is there, and is about to build."""
+    if settings.cache_dir is None:
+        log.warning("tensorrt: builds its engine for this GPU now, which takes minutes")
+        return
+    cache = settings.cache_dir / "tensorrt"
+    cache.mkdir(parents=True, exist_ok=True)
     if next(cache.glob("*.engine"), None) is None:
         log.warning(
             "tensorrt: builds its engine for this GPU now, which takes minutes; later starts read it from %s", cache

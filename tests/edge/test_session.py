@@ -164,8 +164,9 @@ def test_plugin_is_registered_once_and_used_where_it_offers_a_device(bundle, mon
 def test_tensorrt_says_that_its_first_start_takes_minutes_and_only_then(bundle, tmp_path, monkeypatch, caplog):
     asked = []
 
-    def build(_model, provider, _settings, options, *, behind):
+    def build(_model, provider, _settings, options, *, behind, prepare):
         asked.append((provider, options, behind))
+        prepare(None)
         return load(bundle.model, CPU, Settings())
 
     monkeypatch.setattr(providers, "load", build)
