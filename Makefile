@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # make demo CAMERA=0, CAMERA=/dev/video0 or CAMERA=rtsp://... watches a real camera instead of the video.
 CAMERA ?=
 
-.PHONY: help demo test check format bench wheels sweep fuzz without-mxnet clean
+.PHONY: help demo test check format bench wheels arm64 sweep fuzz without-mxnet clean
 
 help: ## this list
 	@echo 'gluon-edge: from a GluonCV model to detections over MQTT'
@@ -48,6 +48,9 @@ bench: $(READY) ## measure the figures of benchmarks/ and write its tables
 
 wheels: $(READY) ## prove that wheels of every dependency resolve for aarch64 and x86-64, Python 3.10 to 3.14
 	@.ci/wheels
+
+arm64: $(READY) ## as root: install and run the agent in an emulated arm64 Debian, and compare results (15 minutes)
+	@.ci/arm64
 
 sweep: $(READY) ## convert, verify and time every net of the zoo (hours; goes on where it stopped); writes docs/zoo.md
 	@$(BIN)/python -m benchmarks.sweep $(ARGS)

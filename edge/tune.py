@@ -158,7 +158,7 @@ def _ways() -> Iterator[tuple[str, Precision, int]]:
         for precision in ("model", "half") if provider in _HALF else ("model",):
             # What a GPU does costs one of our threads, however many there are.
             for count in threads if provider not in {"cuda", "tensorrt"} else threads[:1]:
-                yield provider, precision, count  # type: ignore[misc]  # a literal of the tuple above
+                yield provider, precision, count
 
 
 def _options(trial: Trial, cache_dir: Path | None) -> SessionOptions:
