@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from benchmarks.nets import Net, bundle_of, nets
+from benchmarks.nets import Net, bundle_of, nets, zoo_nets
 from benchmarks.paired import paired
 from edge.bundle import Bundle
 from edge.stages import prepare_for
@@ -21,7 +21,7 @@ _LAYERS = {"Conv", "Gemm", "MatMul"}
 
 def measure() -> list[dict[str, Any]]:
     """One row a net, one thread."""
-    return [_row(net) for net in nets()]
+    return [_row(net) for net in nets() + zoo_nets()]
 
 
 def _row(net: Net) -> dict[str, Any]:

@@ -1,20 +1,30 @@
-"""The bundles that are measured: the demo's detector, the real SSD where its weights are at hand, zoo nets."""
+"""The bundles that are measured: the demo's detector, the real SSD where its weights are at hand, nets of the zoo."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from edge.bundle import Bundle
 from export import commands
 from export.cli import _parser
 
-__all__ = ["ROOT", "Net", "bundle_of", "nets"]
+__all__ = ["ROOT", "Net", "bundle_of", "nets", "zoo_nets"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
+# With random weights, fitted so that scores are spread as those of a trained net are.
+ZOO = (
+    "ssd_512_mobilenet1.0_voc",
+    "yolo3_mobilenet1.0_coco",
+    "resnet50_v1b",
+    "mobilenet1.0",
+    "deeplab_resnet50_ade",
+    "simple_pose_resnet18_v1b",
+)
 GLUONCV = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
 
 
@@ -28,7 +38,7 @@ class Net:
 
 
 def nets() -> list[Net]:
-    """What can be measured here; the real SSD only where a developer has its weights."""
+    """Detectors with trained weights; the real SSD only where a developer has it."""
     demo = ROOT / "examples" / "street_ssd"
     found = [Net("street_ssd (demo, 288x384)", _saved(demo / "street_ssd", demo / "labels.txt", "288x384"))]
     data = ROOT.parent / "shared" / "data"
@@ -37,6 +47,11 @@ def nets() -> list[Net]:
         photos = data / "images" / "detection"
         found.append(Net("real SSD-MobileNet (384x672)", _saved(ssd, "vehicle,pedestrian", "384x672"), photos))
     return found
+
+
+def zoo_nets() -> list[Net]:
+    """Nets of the zoo by family; none where MXNet is not installed."""
+    return [Net(name, (name, "--random", "1")) for name in ZOO] if find_spec("mxnet") is not None else []
 
 
 def bundle_of(net: Net) -> Bundle:

@@ -57,7 +57,8 @@ def _page(rows: list[dict[str, Any]], counts: Counter[str], total: int) -> str:
         "deployable model, from uint8 pixels to results (`raw`: the bare net, where the task has no head). Errors are "
         "the largest absolute differences of the results (scores; boxes in pixels), detections matched as sets; "
         "`layers` says whether every operator alone, fed with MXNet's own inputs, gives MXNet's outputs. "
-        "Nets of two stages look at 200 regions a picture at most. Tolerances: `export/tolerances.py`.",
+        "Segmentation nets and nets of two stages are run at about half their usual size, the latter with 200 regions "
+        "a picture at most. Tolerances: `export/tolerances.py`.",
         "",
     ]
     for task, title in _TASKS.items():
