@@ -19,6 +19,7 @@ from edge.events import Events
 from edge.health import Health
 from edge.homeassistant import Seen, discovery, discovery_topic, status_topic
 from edge.latest import Latest
+from edge.liveness import Liveness
 from edge.message import Importance, Message, encode
 from edge.payloads import Payloads, board
 from edge.pipeline import Pipeline
@@ -103,7 +104,19 @@ class Agent:
         lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
         self._slots = Latest(list(enabled), lossless=lossless)
         readers = [CameraReader(n, c, open_camera, self._slots, self._report, clock) for n, c in enabled.items()]
-        self._pipeline = Pipeline(readers, self._slots, stage, self._events, health, clock, on_end, looks=control.looks)
+        rarest_s = max((1 / c.fps for c in enabled.values() if c.fps), default=0.0)
+        self._liveness = Liveness(health.online, rarest_s=rarest_s)
+        self._pipeline = Pipeline(
+            readers,
+            self._slots,
+            stage,
+            self._events,
+            health,
+            clock,
+            on_end,
+            looks=control.looks,
+            liveness=self._liveness,
+        )
         control.attach(self._events, readers)
         self._unknown = sorted(set(ev.labels) - set(bundle.labels))
 
@@ -169,6 +182,16 @@ class Agent:
         topic = discovery_topic(config.homeassistant.prefix, payloads.node)
         message = Message(topic, encode(document), Importance.B, retain=True, stamped=False, last_value=True)
         self._delivery.outbox.put(message)
+
+    def works(self) -> bool:
+        """Whether frames went all the way since this was last asked, or no camera could give one."""
+        return self._liveness.works()
+
+    def summary(self) -> str:
+        """One line for a person: how many cameras give frames, and what waits for the broker."""
+        figures = self._delivery.figures()
+        link = "connected" if figures["connected"] else "not connected"
+        return f"{len(self._health.online())} of {len(self._config.cameras)} cameras online; {link}, {figures['depth']} messages wait"
 
     def publish_health(self) -> None:
         """One `health` message."""

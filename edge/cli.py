@@ -91,7 +91,36 @@ def _parser() -> argparse.ArgumentParser:
     _add_config_group(commands)
     _add_device_tools(commands)
     _add_demo(commands)
+    _add_service(commands)
     return parser
+
+
+def _add_service(commands: "Commands") -> None:
+    group = _group(commands, "service", "The agent as a service of systemd.", "install --dry-run")
+    for name, verb, text in (
+        ("install", verbs.service, "Make it start with the machine, watched and in a sandbox."),
+        ("status", verbs.service, "How it is; status 0 when it runs."),
+        ("uninstall", verbs.service, "Take it away; the configuration stays, and so does the state without --purge."),
+    ):
+        sub = _command(group, name, verb, text, "-c /etc/gluon-edge/agent.toml" + (" --dry-run" * (name != "status")))
+        sub.set_defaults(what=name)
+        sub.add_argument(
+            "-c",
+            "--config",
+            type=Path,
+            default=Path("/etc/gluon-edge/agent.toml"),
+            metavar="FILE",
+            help="/etc/gluon-edge/agent.toml (default), or /etc/gluon-edge/NAME.toml for one of several",
+        )
+        _add_json(sub)
+        if name != "status":
+            sub.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+        if name == "install":
+            boards = ("auto", "none", "raspberry-pi", "jetson")
+            sub.add_argument("--board", choices=boards, default="auto", help="whose devices to allow (default: auto)")
+            sub.add_argument("--force", action="store_true", help="replace a unit that somebody else has written")
+        if name == "uninstall":
+            sub.add_argument("--purge", action="store_true", help="remove the state too: undelivered events are lost")
 
 
 def _add_audit(commands: "Commands") -> None:

@@ -1,5 +1,6 @@
 """The whole configuration of an agent as one frozen, typed and bounded value; edge.configfile reads it."""
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -41,9 +42,14 @@ _RESERVED_CAMERAS = frozenset({"status", "info", "health", "gap", "cmd", "ack"})
 
 def _from_the_files_folder(path: Path, info: ValidationInfo) -> Path:
     base: Path | None = (info.context or {}).get("folder")
+    if path.parts[:1] == (_CREDENTIALS,) and (credentials := os.environ.get(_CREDENTIALS[1:])):
+        return Path(credentials, *path.parts[1:])
     path = path.expanduser()
     return base / path if base is not None else path
 
+
+_CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+"""Where systemd puts the secrets of a service (LoadCredential=)."""
 
 LocalPath = Annotated[Path, AfterValidator(_from_the_files_folder)]
 """A path as written, taken from the folder of the configuration file when it is relative."""

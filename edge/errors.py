@@ -8,6 +8,7 @@ __all__ = [
     "EdgeError",
     "ImageError",
     "PermanentError",
+    "ServiceError",
     "SessionError",
     "TemporaryError",
     "TransportError",
@@ -49,6 +50,10 @@ class ConfigError(PermanentError, ValueError):
 
 class ImageError(PermanentError, ValueError):
     """A file that is not an image this machine can read."""
+
+
+class ServiceError(PermanentError, RuntimeError):
+    """The system's service manager cannot do what was asked."""
 
 
 class SessionError(PermanentError, RuntimeError):

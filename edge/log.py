@@ -1,6 +1,8 @@
-"""Log lines for a person: to stderr, one line each, credentials hidden."""
+"""Log lines for a person: to stderr, one line each, credentials hidden; in the journal's own way where it listens."""
 
+import contextlib
 import logging
+import os
 import sys
 import time
 
@@ -18,11 +20,33 @@ class _Formatter(logging.Formatter):
         return redact(super().format(record))
 
 
+class _JournalFormatter(_Formatter):
+    """The priority as sd-daemon(3) has it, before every line; the time is the journal's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = record.levelno
+        priority = next(p for least, p in _PRIORITIES if level >= least)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines() or [""])
+
+
+# Levels of Python to those of syslog: crit, err, warning, info, debug.
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+
 def set_up_logging(*, verbose: bool) -> None:
     """Sends every logger's lines to stderr; `verbose` adds DEBUG and the repeats of failures."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    plain = _Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(_JournalFormatter("%(message)s") if _to_the_journal() else plain)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+
+
+def _to_the_journal() -> bool:
+    """Whether stderr is the journal's own stream: JOURNAL_STREAM is its device and inode (systemd.exec(5))."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stderr = os.fstat(sys.stderr.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+    return False
 
 
 class Repeats:

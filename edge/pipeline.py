@@ -12,6 +12,7 @@ from edge.errors import SessionError
 from edge.frame import Frame
 from edge.health import Health
 from edge.latest import Gone, Latest
+from edge.liveness import Liveness
 from edge.log import Repeats
 from edge.results import Result
 from edge.stages import Stage, Timing
@@ -37,7 +38,8 @@ class Pipeline:
     """Runs readers and the model until it is stopped, or all files have ended.
 
     `on_end` is called once from the inference thread when there is nothing more to do: with None when every file
-    has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used.
+    has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used;
+    `liveness` is told of each frame that went all the way.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Pipeline:
         on_end: Callable[[str | None], None],
         *,
         looks: Callable[[str], bool] = lambda _camera: True,
+        liveness: Liveness | None = None,
     ) -> None:
         self._readers = readers
         self._slots = slots
@@ -60,6 +63,7 @@ class Pipeline:
         self._clock = clock
         self._on_end = on_end
         self._looks = looks
+        self._liveness = liveness or Liveness(health.online)
         self._blind: set[str] = set()
         self._repeats = Repeats(log)
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -90,17 +94,21 @@ class Pipeline:
             item = self._slots.take()
             if item is None:
                 break
+            self._liveness.begin()
             try:
                 if isinstance(item, Gone):
                     self._sink.gone(item.camera)
                 else:
                     self._use(item)
+                self._liveness.finish()
             except SessionError as e:
+                self._liveness.fail()
                 self._health.inference_failed()
                 self._repeats.failed(str(e))
                 if self._repeats.count >= _TOO_MANY_FAILURES:
                     reason = f"the model failed on {self._repeats.count} frames in a row: {e}"
             except Exception:  # one frame that cannot be told must not end the thread
+                self._liveness.fail()
                 log.exception("camera=%s: unexpected; going on with the next frame", item.camera)
         self._on_end(reason)
 

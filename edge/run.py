@@ -15,12 +15,14 @@ from edge.app import DRAIN_S, Agent
 from edge.config import Config
 from edge.configfile import changes
 from edge.errors import EdgeError, SessionError
+from edge.notify import Notifier, notifier
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
 _DRAIN_AFTER_FILES_S = 15.0
+_BEATS = 4  # in the time after which a watchdog bites
 
 
 def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
@@ -28,7 +30,11 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
 
     On SIGHUP, or the command `reload`, the configuration is read again by `reread`: one that is wrong is told and left
     alone, any other takes effect at once, and what changed is told in `info`.
+
+    The service manager, where there is one, is told when the agent is ready, reloads and stops; its watchdog is fed by
+    frames that went all the way, never by time that passed.
     """
+    manager = notifier()
     happened: queue.SimpleQueue[str | int | None] = queue.SimpleQueue()  # its put may interrupt its put
     interrupts = 0
 
@@ -43,15 +49,19 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
     before = {s: signal.signal(s, on_signal) for s in signals}
     try:
         agent = _start(config, happened)
-        why = _wait(agent, happened, config.health.every_s)
+        manager.ready(agent.summary())
+        why = _wait(agent, happened, config.health.every_s, manager)
         clean = True
         while why == signal.SIGHUP and reread is not None and clean:
+            manager.reloading()
             found = _read_again(config, reread)
             if found is not None:
                 clean = agent.stop()
                 _forget_the_end(happened)
                 agent, config = _start_anew(config, found, happened)
-            why = _wait(agent, happened, config.health.every_s)
+            manager.ready(agent.summary())
+            why = _wait(agent, happened, config.health.every_s, manager)
+        manager.stopping()
         files_ended = why is None
         if isinstance(why, int):
             log.info("%s: stopping", signal.Signals(why).name)
@@ -118,11 +128,22 @@ def _start_anew(old: Config, new: Config, happened: "queue.SimpleQueue[str | int
         return _start(old, happened), old
 
 
-def _wait(agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s: float) -> str | int | None:
-    due = time.monotonic() + every_s
+def _wait(
+    agent: Agent, happened: "queue.SimpleQueue[str | int | None]", every_s: float, manager: Notifier
+) -> str | int | None:
+    beat_s = manager.watchdog_s / _BEATS if manager.watchdog_s else float("inf")
+    now = time.monotonic()
+    due, beat = now + every_s, now + beat_s
     while True:
         try:
-            return happened.get(timeout=max(0.0, due - time.monotonic()))
-        except queue.Empty:  # noqa: PERF203 - that is how time passes here
-            agent.publish_health()
+            return happened.get(timeout=max(0.0, min(due, beat) - time.monotonic()))
+        except queue.Empty:
+            now = time.monotonic()
+        if now >= beat:
+            beat += beat_s
+            if agent.works():
+                manager.alive()
+        if now >= due:
             due += every_s
+            agent.publish_health()
+            manager.status(agent.summary())

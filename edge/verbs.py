@@ -31,6 +31,7 @@ __all__ = [
     "fail",
     "predict",
     "run",
+    "service",
     "watch",
 ]
 
@@ -249,6 +250,14 @@ def demo(args: argparse.Namespace) -> int:
     from edge.demo import demo as show
 
     return show(DemoOptions(args.bundle, args.source, args.output, args.start, args.seconds))
+
+
+def service(args: argparse.Namespace) -> int:
+    """The agent as a service."""
+    from edge import serviceverbs
+
+    found: int = getattr(serviceverbs, args.what)(args)
+    return found
 
 
 def _broker(args: argparse.Namespace) -> "MqttConfig":
