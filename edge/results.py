@@ -79,12 +79,10 @@ class Instances:
             )
 
     def mask(self, i: int) -> NDArray[np.bool_]:
-        """Object `i`'s pixels: bool [height, width] of the image."""
+        """Object `i`'s pixels, those whose centre lies inside: bool [height, width] of the image."""
         out = np.zeros((self.height, self.width), np.bool_)
         x1, y1, x2, y2 = self.extents[i].tolist()
-        left, top, right, bottom = (
-            int(v) for v in self.detections.boxes[i] + np.array([0, 0, 0.999, 0.999], np.float32)
-        )
+        left, top, right, bottom = np.ceil(self.detections.boxes[i] - 0.5).astype(int).tolist()
         if right <= left or bottom <= top or x2 <= x1 or y2 <= y1:
             return out
         rows, columns = self.masks.shape[1:]

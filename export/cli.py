@@ -174,7 +174,22 @@ def _evaluate(add: _Add) -> None:
     sub.add_argument(
         "--data", required=True, help="imagefolder:DIR, coco:ANNOTATIONS.json:IMAGES, voc:DIR or masks:DIR"
     )
-    sub.add_argument("--against", type=Path, metavar="BUNDLE", help="measure this one too, on the same images")
+    sub.add_argument(
+        "--against",
+        metavar="BUNDLE|mxnet",
+        help="measure this one too, on the same images; mxnet: the net that the bundle was made from",
+    )
+    sub.add_argument(
+        "--alias",
+        type=_alias,
+        action="append",
+        default=[],
+        metavar="DATA=LABEL",
+        help="what the data calls DATA is the bundle's LABEL; repeatable",
+    )
+    sub.add_argument(
+        "--detector", type=Path, metavar="BUNDLE", help="for a pose net: who finds the persons (default: the data says)"
+    )
 
 
 def _pack(add: _Add) -> None:
@@ -222,6 +237,13 @@ def _size(text: str) -> tuple[int, int]:
     if not (1 <= height <= 8192 and 1 <= width <= 8192):
         raise argparse.ArgumentTypeError(f"{text!r}: sides from 1 to 8192 pixels")
     return height, width
+
+
+def _alias(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.partition("=")
+    if not equals or not theirs.strip() or not ours.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not DATA=LABEL, such as person=pedestrian")
+    return theirs, ours
 
 
 def _triple(text: str) -> tuple[float, float, float]:

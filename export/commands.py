@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from export.inspection import inspect_onnx, inspect_symbol
 from export.pack import drawn_image, source_files, write_bundle, write_report
 from export.progress import Bar
 from export.request import request
+
+if TYPE_CHECKING:
+    from export.evaluate import Evaluation
 
 __all__ = ["Outcome", "convert", "evaluate", "inspect", "keygen", "pack", "quantize", "verify", "zoo"]
 
@@ -160,21 +163,39 @@ def verify(args: argparse.Namespace) -> Outcome:
 
 def evaluate(args: argparse.Namespace) -> Outcome:
     """`evaluate`."""
+    from export.evaluate import difference
     from export.evaluate import evaluate as measure
 
-    against = None if args.against is None else read_bundle(args.against)
+    bundle = read_bundle(args.bundle)
+    detector = None if args.detector is None else read_bundle(args.detector)
     with Bar() as progress:
-        found = measure(read_bundle(args.bundle), args.data, against=against, progress=progress)
-    rows = [(args.bundle, found)] + ([] if found.against is None else [(args.against, found.against)])
-    width = max(len(str(path)) for path, _ in rows)
-    head = f"{'':{width}}  " + "  ".join(f"{name:>8}" for name in found.metrics) + "   p50 ms   p99 ms"
-    lines = [
-        f"{path!s:{width}}  "
-        + "  ".join(f"{value:8.4f}" for value in one.metrics.values())
-        + f" {one.latency_ms['p50']:8.2f} {one.latency_ms['p99']:8.2f}"
-        for path, one in rows
-    ]
-    return Outcome(found.to_json(), "\n".join([f"{found.task} on {found.images} images", head, *lines]))
+        against: Any = None
+        if args.against == "mxnet":
+            from export.original import Original
+
+            progress("loading the net into MXNet", 0, 1)
+            against = Original(bundle)
+        elif args.against is not None:
+            against = read_bundle(Path(args.against))
+        aliases = dict(args.alias)
+        found = measure(bundle, args.data, against=against, detector=detector, aliases=aliases, progress=progress)
+    rows = [(str(args.bundle), found)] + ([] if found.against is None else [(str(args.against), found.against)])
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{found.task} on {found.images} images, with 95 % intervals"]
+    lines.append(f"{'':{width}}  " + "  ".join(f"{name:>23}" for name in found.metrics) + "     p50 ms   p99 ms")
+    for name, one in rows:
+        cells = [f"{value:6.4f} ({low:6.4f}, {high:6.4f})" for value, (low, high) in _with_intervals(one)]
+        timing = f"{one.latency_ms['p50']:8.2f} {one.latency_ms['p99']:8.2f}"
+        lines.append(f"{name:{width}}  {'  '.join(cells)}   {timing}")
+    if found.against is not None:
+        gaps = difference(found, found.against).values()
+        cells = [f"{d.value:+6.4f} ({d.low:+.3f}, {d.high:+.3f})" for d in gaps]
+        lines.append(f"{'difference':{width}}  " + "  ".join(f"{cell:>23}" for cell in cells))
+    return Outcome(found.to_json(), "\n".join(lines))
+
+
+def _with_intervals(one: Evaluation) -> list[tuple[float, tuple[float, float]]]:
+    return [(value, one.intervals[name]) for name, value in one.metrics.items()]
 
 
 def pack(args: argparse.Namespace) -> Outcome:

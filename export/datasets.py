@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from export.boxdata import read_coco, read_voc
 from export.calibrate import IMAGE_SUFFIXES
+from export.cocodata import read_coco_boxes, read_coco_joints, read_coco_outlines
 from export.errors import ExportError
 from export.labelnames import LabelNames
 from export.truth import ClassLabels, Dataset, Masks
+from export.vocdata import read_voc, read_voc_masks
 
 __all__ = ["open_data"]
 
+_SYNSET = re.compile(r"n[0-9]{8}")
 
-def open_data(spec: str, labels: Sequence[str], *, aliases: Mapping[str, str] | None = None) -> Dataset:
+
+def open_data(
+    spec: str, labels: Sequence[str], *, task: str = "detection", aliases: Mapping[str, str] | None = None
+) -> Dataset:
     """The labelled pictures that `spec` names, their classes as indices into `labels`.
 
-    `aliases` maps a name in the data to one in `labels`, where they differ: {"person": "pedestrian"}.
+    COCO's and VOC's hold several kinds of truth; `task` says which is wanted. `aliases` maps a name in the data to one
+    in `labels`, where they differ: {"person": "pedestrian"}.
 
     Raises:
         ExportError: naming the specification, the file or the class that does not fit.
@@ -27,18 +34,17 @@ def open_data(spec: str, labels: Sequence[str], *, aliases: Mapping[str, str] | 
         raise ExportError(
             f"data {spec!r} is not one of imagefolder:DIR, coco:ANNOTATIONS.json:IMAGES, voc:DIR, masks:DIR"
         )
-    return _READERS[kind](rest, LabelNames(labels, aliases or {}))
+    return _READERS[kind](rest, LabelNames(labels, aliases or {}), task)
 
 
-def _image_folder(rest: str, names: LabelNames) -> ClassLabels:
+def _image_folder(rest: str, names: LabelNames, _task: str) -> ClassLabels:
     root = _existing(Path(rest))
+    folders = sorted(p for p in root.iterdir() if p.is_dir())
+    # ImageNet's folders are named by synset; the classes of its nets are in the order of these.
+    synsets = len(folders) == len(names.labels) and all(_SYNSET.fullmatch(p.name) for p in folders)
     paths, labels = [], []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
-        index = names.find(folder.name)
-        if index is None and folder.name.isdecimal() and int(folder.name) < len(names.labels):
-            index = int(folder.name)
-        if index is None:
-            raise ExportError(f"{folder}: the bundle has no label of that name{names.nearest(folder.name)}")
+    for place, folder in enumerate(folders):
+        index = place if synsets else _index(folder, names)
         here = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         paths += here
         labels += [index] * len(here)
@@ -47,18 +53,29 @@ def _image_folder(rest: str, names: LabelNames) -> ClassLabels:
     return ClassLabels(tuple(paths), tuple(labels))
 
 
-def _coco(rest: str, names: LabelNames) -> Dataset:
+def _index(folder: Path, names: LabelNames) -> int:
+    index = names.find(folder.name)
+    if index is None and folder.name.isdecimal() and int(folder.name) < len(names.labels):
+        index = int(folder.name)
+    if index is None:
+        raise ExportError(f"{folder}: the bundle has no label of that name{names.nearest(folder.name)}")
+    return index
+
+
+def _coco(rest: str, names: LabelNames, task: str) -> Dataset:
     file, dot, folder = rest.partition(".json:")
     if not dot or not folder:
         raise ExportError(f"data 'coco:{rest}' is not coco:ANNOTATIONS.json:IMAGES")
-    return read_coco(Path(file + ".json"), _existing(Path(folder)), names)
+    read: Callable[[Path, Path, LabelNames], Dataset] = _COCO.get(task, read_coco_boxes)
+    return read(Path(file + ".json"), _existing(Path(folder)), names)
 
 
-def _voc(rest: str, names: LabelNames) -> Dataset:
-    return read_voc(_existing(Path(rest)), names)
+def _voc(rest: str, names: LabelNames, task: str) -> Dataset:
+    root = _existing(Path(rest))
+    return read_voc_masks(root) if task == "segmentation" else read_voc(root, names)
 
 
-def _mask_folder(rest: str, names: LabelNames) -> Masks:
+def _mask_folder(rest: str, names: LabelNames, _task: str) -> Masks:
     del names  # a mask holds indices, so there is nothing to look up
     root = _existing(Path(rest))
     pictures, masks = (root / "images", root / "masks") if (root / "images").is_dir() else (root, root)
@@ -79,7 +96,11 @@ def _existing(path: Path) -> Path:
     return path
 
 
-_READERS: dict[str, Callable[[str, LabelNames], Dataset]] = {
+_COCO: dict[str, Callable[[Path, Path, LabelNames], Dataset]] = {
+    "instances": read_coco_outlines,
+    "pose": read_coco_joints,
+}
+_READERS: dict[str, Callable[[str, LabelNames, str], Dataset]] = {
     "imagefolder": _image_folder,
     "coco": _coco,
     "voc": _voc,

@@ -49,7 +49,7 @@ class LabelNames:
         ours = list(self.labels)
         return ExportError(
             f"{where}: none of its classes ({', '.join(theirs[:8])}{', ...' if len(theirs) > 8 else ''}) is a label of "
-            f"the bundle ({', '.join(ours[:8])}{', ...' if len(ours) > 8 else ''}); give aliases, data=label"
+            f"the bundle ({', '.join(ours[:8])}{', ...' if len(ours) > 8 else ''}); give --alias DATA=LABEL"
         )
 
 

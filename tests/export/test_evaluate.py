@@ -4,18 +4,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from models import CELL, COLOURS, SIDE, bundle_of, colour_net, colour_pictures, shade_net, square_net, square_pictures
 
 from edge.bundle import Bundle
-from edge.results import Classification, Detections, Segmentation
 from export.datasets import open_data
 from export.errors import ExportError
 from export.evaluate import evaluate
 from export.masks import read_mask
-from export.metrics import average_precision, mean_iou, top_k, voc_average_precision
-from export.truth import Boxes, Truth
 
 
 @pytest.fixture
@@ -76,7 +71,8 @@ def test_evaluate_on_an_image_folder_gives_top1_and_top5_as_the_contract_says(
     told: list[tuple[str, int, int]] = []
     found = evaluate(classifier, f"imagefolder:{colour_pictures(tmp_path)}", progress=lambda *how: told.append(how))
     document = found.to_json()
-    assert list(document) == ["task", "images", "metrics", "latency_ms"]
+    assert list(document) == ["task", "images", "metrics", "intervals_95", "latency_ms"]
+    assert document["intervals_95"] == {"top1": [1.0, 1.0], "top5": [1.0, 1.0]}
     assert document["task"] == "classification"
     assert document["images"] == 12
     assert document["metrics"] == {"top1": 1.0, "top5": 1.0}
@@ -87,8 +83,11 @@ def test_evaluate_on_an_image_folder_gives_top1_and_top5_as_the_contract_says(
 def test_evaluate_against_another_bundle_measures_both_on_the_same_pictures(tmp_path: Path, classifier: Bundle) -> None:
     other = bundle_of(colour_net(seed=9), "classification", COLOURS)
     document = evaluate(classifier, f"imagefolder:{colour_pictures(tmp_path)}", against=other).to_json()
-    assert list(document["against"]) == ["task", "images", "metrics", "latency_ms"]
+    assert list(document["against"]) == ["task", "images", "metrics", "intervals_95", "latency_ms"]
     assert document["against"]["images"] == document["images"]
+    gap = document["difference"]["top1"]
+    assert gap["value"] == pytest.approx(document["metrics"]["top1"] - document["against"]["metrics"]["top1"], abs=1e-5)
+    assert gap["interval_95"][0] <= gap["value"] <= gap["interval_95"][1]
 
 
 def test_evaluate_on_coco_gives_ap_of_a_detector_that_finds_all(
@@ -228,81 +227,3 @@ def test_masks_when_one_does_not_fit_its_image_is_an_error(tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 9), np.uint8))
     with pytest.raises(ExportError, match="the mask is 9x8, its image 8x8"):
         evaluate(bundle, f"masks:{tmp_path}")
-
-
-def test_top_k_of_known_results() -> None:
-    results = [
-        Classification(np.array(labels), np.ones(len(labels), np.float32)) for labels in ([1, 2, 3], [4, 1], [0])
-    ]
-    assert top_k(results, [1, 1, 1]) == {"top1": pytest.approx(1 / 3), "top5": pytest.approx(2 / 3)}
-
-
-def _found(*rows: tuple[float, ...]) -> Detections:
-    """Rows of x1, y1, x2, y2, score; all of class 0."""
-    values = np.array(rows, np.float32).reshape(-1, 5)
-    return Detections(values[:, :4], values[:, 4], np.zeros(len(values), np.int64))
-
-
-def _truth(*rows: tuple[float, ...], ignored: tuple[bool, ...] = ()) -> Truth:
-    boxes = np.array(rows, np.float32).reshape(-1, 4)
-    n = len(boxes)
-    return Truth(boxes, np.zeros(n, np.int64), np.array(ignored or [False] * n, np.bool_), np.full(n, 100, np.float32))
-
-
-def test_voc_average_precision_of_a_known_curve() -> None:
-    """Right, wrong, right over two objects: precision 1 to recall 0.5, then 2/3."""
-    truth = _truth((0, 0, 10, 10), (20, 20, 30, 30))
-    found = _found((0, 0, 10, 10, 0.9), (50, 50, 60, 60, 0.8), (20, 20, 30, 30, 0.7))
-    data = Boxes((Path("a"),), (truth,), (0,), "voc")
-    metrics = voc_average_precision([found], data)
-    assert metrics["voc_ap"] == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert metrics["voc07_ap"] == pytest.approx((6 + 5 * 2 / 3) / 11)
-
-
-def test_voc_average_precision_counts_a_second_find_of_an_object_as_wrong() -> None:
-    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10), (20, 0, 30, 10)),), (0,), "voc")
-    twice = _found((0, 0, 10, 10, 0.9), (0, 0, 10, 10, 0.8), (20, 0, 30, 10, 0.7))
-    assert voc_average_precision([twice], data)["voc_ap"] == pytest.approx(0.5 + 0.5 * 2 / 3)
-
-
-def test_average_precision_leaves_difficult_and_crowded_objects_out() -> None:
-    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10), (20, 0, 30, 10), ignored=(False, True)),), (0,), "voc")
-    for found in (_found((0, 0, 10, 10, 0.9)), _found((0, 0, 10, 10, 0.9), (20, 0, 30, 10, 0.95))):
-        assert voc_average_precision([found], data)["voc_ap"] == pytest.approx(1)
-        assert average_precision([found], data)["ap50"] == pytest.approx(1)
-
-
-def test_average_precision_when_nothing_is_found_or_there_is_zero() -> None:
-    data = Boxes((Path("a"),), (_truth((0, 0, 10, 10)),), (0,), "coco")
-    nothing = Boxes((Path("a"),), (_truth(),), (0,), "coco")
-    assert (
-        average_precision([_found()], data)
-        == average_precision([_found((0, 0, 1, 1, 1))], nothing)
-        == {"ap": 0, "ap50": 0}
-    )
-    assert (
-        voc_average_precision([_found()], data)
-        == voc_average_precision([_found()], nothing)
-        == {"voc_ap": 0, "voc07_ap": 0}
-    )
-
-
-@given(st.lists(st.tuples(st.booleans(), st.floats(0.125, 1, width=32)), min_size=1, max_size=12), st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
-def test_average_precisions_of_coco_and_voc_agree_on_the_area(finds: list[tuple[bool, float]], objects: int) -> None:
-    """COCO samples the same curve at 101 points, so that its AP at 0.5 is near the area."""
-    truth = _truth(*((20 * n, 0, 20 * n + 10, 10) for n in range(objects)))
-    rows, used = [], 0
-    for n, (right, score) in enumerate(sorted(finds, key=lambda f: -f[1])):
-        place = used if right and used < objects else 100 + n
-        used += place < 100
-        rows.append((20 * place, 0, 20 * place + 10, 10, score - n * 1e-3))
-    data = Boxes((Path("a"),), (truth,), (0,), "voc")
-    area = voc_average_precision([_found(*rows)], data)["voc_ap"]
-    assert average_precision([_found(*rows)], data)["ap50"] == pytest.approx(area, abs=0.02)
-
-
-def test_mean_iou_of_a_known_confusion() -> None:
-    result, truth = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 1, 1, 255]], np.uint8)
-    found = mean_iou([Segmentation(result)], [truth], 5)
-    assert found == {"miou": pytest.approx(0.5), "pixel_accuracy": pytest.approx(2 / 3)}

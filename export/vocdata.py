@@ -1,66 +1,17 @@
-"""Pictures with boxes: COCO's annotations and VOC's. Both come from outside and are parsed as such."""
+"""VOC's folder: pictures with boxes in XML files, or with masks. It comes from outside and is parsed as such."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 from export.errors import ExportError
 from export.labelnames import LabelNames
-from export.truth import Boxes, Truth, truth_of
+from export.truth import Boxes, Masks, truth_of
 
-__all__ = ["read_coco", "read_voc"]
+__all__ = ["read_voc", "read_voc_masks"]
 
 _MAX_XML_BYTES = 1 << 22
-
-
-def read_coco(annotations: Path, root: Path, names: LabelNames) -> Boxes:
-    """COCO's annotations of the images in the folder `root`.
-
-    Raises:
-        ExportError: naming the file that is missing, damaged or has no class in common with the bundle.
-    """
-    try:
-        content = json.loads(annotations.read_bytes())
-        categories = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-        pictures = {int(i["id"]): root / str(i["file_name"]) for i in content["images"]}
-        objects: dict[int, list[dict[str, Any]]] = {i: [] for i in pictures}
-        for entry in content["annotations"]:
-            objects[int(entry["image_id"])].append(entry)
-        found = {c: names.find(name) for c, name in categories.items()}
-        truths = [_objects(objects[i], found) for i in pictures]
-    except OSError as e:
-        raise ExportError(f"{annotations}: {e.strerror or e}") from e
-    except (ValueError, KeyError, TypeError, IndexError) as e:
-        raise ExportError(f"{annotations}: not COCO annotations of boxes: {type(e).__name__}: {e}") from e
-    classes = sorted({i for i in found.values() if i is not None})
-    if not classes:
-        raise names.none_common(annotations, sorted(categories.values()))
-    missing = [p for p in pictures.values() if not p.is_file()]
-    if missing:
-        raise ExportError(
-            f"{missing[0]}: no such image ({len(missing)} of {len(pictures)} of {annotations} are missing)"
-        )
-    if not pictures:
-        raise ExportError(f"{annotations}: names no images")
-    return Boxes(tuple(pictures.values()), tuple(truths), tuple(classes), "coco")
-
-
-def _objects(entries: Sequence[Mapping[str, Any]], found: Mapping[int, int | None]) -> Truth:
-    rows, labels, ignored, areas = [], [], [], []
-    for entry in entries:
-        index = found[int(entry["category_id"])]
-        if index is None:
-            continue
-        x, y, w, h = (float(v) for v in entry["bbox"])
-        rows.append((x, y, x + w, y + h))
-        labels.append(index)
-        ignored.append(bool(entry.get("iscrowd", 0)))
-        areas.append(float(entry.get("area", w * h)))
-    return truth_of(rows, labels, ignored, areas)
 
 
 def read_voc(root: Path, names: LabelNames) -> Boxes:
@@ -70,12 +21,9 @@ def read_voc(root: Path, names: LabelNames) -> Boxes:
         ExportError: naming the file that is missing, damaged or has no class in common with the bundle.
     """
     files = sorted((root / "Annotations").glob("*.xml"))
-    lists = [root / "ImageSets" / "Main" / f"{name}.txt" for name in ("test", "val")]
-    chosen = next((p for p in lists if p.is_file()), None)
-    if chosen is not None:
-        files = [
-            root / "Annotations" / f"{line.split()[0]}.xml" for line in chosen.read_text().splitlines() if line.strip()
-        ]
+    chosen = _listed(root, "Main")
+    if chosen:
+        files = [root / "Annotations" / f"{name}.xml" for name in chosen]
     if not files:
         raise ExportError(f"{root}: no Annotations/*.xml; expected a VOC folder such as VOC2007")
     read = [_voc_file(file) for file in files]
@@ -94,6 +42,33 @@ def read_voc(root: Path, names: LabelNames) -> Boxes:
         areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in boxes]
         truths.append(truth_of(boxes, [i for i, _, _ in kept], [hard for _, _, hard in kept], areas))
     return Boxes(tuple(paths), tuple(truths), tuple(classes), "voc")
+
+
+def read_voc_masks(root: Path) -> Masks:
+    """A VOC folder's segmentation: the masks of its list of test or validation images, or all that there are.
+
+    Raises:
+        ExportError: naming the file that is missing.
+    """
+    folder = root / "SegmentationClass"
+    names = _listed(root, "Segmentation") or sorted(p.stem for p in folder.glob("*.png"))
+    if not names:
+        raise ExportError(f"{root}: no SegmentationClass/*.png; expected a VOC folder such as VOC2012")
+    masks = [folder / f"{name}.png" for name in names]
+    paths = [root / "JPEGImages" / f"{name}.jpg" for name in names]
+    missing = next((p for pair in zip(paths, masks, strict=True) for p in pair if not p.is_file()), None)
+    if missing is not None:
+        raise ExportError(f"{missing}: no such file, but VOC's list names it")
+    return Masks(tuple(paths), tuple(masks))
+
+
+def _listed(root: Path, kind: str) -> list[str]:
+    """The names in VOC's list of test or validation images; none where there is no list."""
+    lists = [root / "ImageSets" / kind / f"{name}.txt" for name in ("test", "val")]
+    chosen = next((p for p in lists if p.is_file()), None)
+    if chosen is None:
+        return []
+    return [line.split()[0] for line in chosen.read_text().splitlines() if line.strip()]
 
 
 def _voc_file(file: Path) -> tuple[str, list[tuple[str, tuple[float, float, float, float], bool]]]:
