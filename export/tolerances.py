@@ -33,6 +33,7 @@ OUTPUTS: Final = {
         1e-4, 1e-5, "the class taken may score this much less than the best: rounding decides at borders"
     ),
     "keypoints": Tolerance(1e-4, 1e-4, "the peak's value, after a whole net in float32"),
+    "places": Tolerance(1e-3, 0, "a cell is right or wrong; its place in pixels is a product in float32"),
     "raw": Tolerance(1e-5, 1e-4, "any numbers a net may give, relative to the largest"),
     "count": Tolerance(0, 0, "rows at the edge of the score limit are set aside before counting"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,31 +11,20 @@ import numpy as np
 import onnx
 
 from export.build import Builder
+from export.compare import COMPARE, OutputDifference, Results, difference
 from export.errors import ExportError
-from export.graph import Array, Graph
+from export.graph import Array
 from export.heads import Normalization
-from export.heads.classification import ends_in_softmax
 from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
-from export.match import Detections, Match, match
 from export.passes import optimize
 from export.run_onnx import run_model
 from export.source import load
-from export.tolerances import OUTPUTS, Tolerance
+from export.tolerances import OUTPUTS
 from export.translate import DEFAULT_OPSET, batch_of, input_variable, needed_opset, output_names, walk
 from export.zoo.run import reference, reference_layers, run_layers
 
-__all__ = ["OutputDifference", "Verification", "normalized", "verify", "verify_raw"]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputDifference:
-    """How far one output of the finished model is from MXNet's, and how far it may be."""
-
-    name: str
-    max_abs: float
-    max_rel: float
-    tolerance: float
+__all__ = ["Verification", "normalized", "verify", "verify_raw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +81,8 @@ def verify(
     Raises:
         ExportError: MXNet is not installed, or the task cannot be compared.
     """
-    if task not in _COMPARE:
-        raise ExportError(f"the task {task!r} cannot be verified; known: {', '.join(sorted(_COMPARE))}")
+    if task not in COMPARE:
+        raise ExportError(f"the task {task!r} cannot be verified; known: {', '.join(sorted(COMPARE))}")
     graph = load(symbol, params)
     if mean is not None and std is not None:
         normalization = Normalization.gluoncv(mean, std)
@@ -112,7 +101,7 @@ def verify(
     expected = split_rows(graph, expected, (images.shape[1], images.shape[2]))
     results = [run_model(model, {"image": images[part]}) for part in parts]
     actual = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-    outputs, unmatched = _COMPARE[task](graph, actual, expected)
+    outputs, unmatched = COMPARE[task](Results(graph, actual, expected, (images.shape[1], images.shape[2])))
     divergence = first_divergence(graph, {input_variable(graph): pictures[:1]}, values) if layers else None
     return Verification(tuple(outputs), divergence, unmatched)
 
@@ -139,7 +128,7 @@ def verify_raw(symbol: Path, params: Path, inputs: Mapping[str, Array]) -> Verif
     layers = run_layers(symbol, params, inputs)
     expected = [layers[ref] if ref in layers else inputs[graph.node(ref).name] for ref in graph.heads]
     outputs = tuple(
-        _difference(name, *pair, limit=OUTPUTS["raw"])
+        difference(name, *pair, limit=OUTPUTS["raw"])
         for name, *pair in zip(output_names(graph), found, expected, strict=True)
     )
     return Verification(outputs, first_divergence(graph, inputs, layers))
@@ -150,98 +139,3 @@ def normalized(images: Array, normalization: Normalization) -> Array:
     shift, scale = (np.asarray(values, np.float64) for values in (normalization.shift, normalization.scale))
     pixels = (images.astype(np.float64) - shift) * scale
     return np.ascontiguousarray(pixels.astype(np.float32).transpose(0, 3, 1, 2))
-
-
-def _difference(name: str, actual: Array, expected: Array, *, limit: Tolerance | None = None) -> OutputDifference:
-    one, two = actual.astype(np.float64), expected.astype(np.float64)
-    if one.shape != two.shape:
-        return OutputDifference(name, float("inf"), float("inf"), 0.0)
-    gap = np.abs(one - two)
-    magnitude = np.abs(two)
-    relative = gap / np.maximum(magnitude, 1e-12)
-    allowed = (limit or OUTPUTS[name]).allowed(float(magnitude.max(initial=0)))
-    return OutputDifference(name, float(gap.max(initial=0)), float(relative.max(initial=0)), allowed)
-
-
-def _classification(
-    graph: Graph, actual: dict[str, Array], expected: list[Array]
-) -> tuple[list[OutputDifference], int]:
-    logits = expected[0].reshape(len(expected[0]), -1).astype(np.float64)
-    if not ends_in_softmax(graph):
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        logits = powers / powers.sum(axis=1, keepdims=True)
-    return [_difference("scores", actual["scores"], logits)], 0
-
-
-def _detection(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
-    del graph
-    matches = [match(*pair, rows=actual["scores"].shape[1]) for pair, _ in _pictures(actual, expected)]
-    return _matched(matches), sum(item.unmatched for item in matches)
-
-
-def _instances(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
-    del graph
-    matches, worst = [], 0.0
-    for index, (pair, rows) in enumerate(_pictures(actual, expected)):
-        matches.append(match(*pair, rows=actual["scores"].shape[1]))
-        for theirs, ours in matches[-1].pairs:
-            gap = np.abs(actual["masks"][index, ours] - expected[3][index, rows[theirs]])
-            worst = max(worst, float(gap.max(initial=0)))
-    masks = OutputDifference("masks", worst, worst, OUTPUTS["masks"].absolute)
-    return [*_matched(matches), masks], sum(item.unmatched for item in matches)
-
-
-def _pictures(actual: dict[str, Array], expected: list[Array]) -> Iterator[tuple[tuple[Detections, Detections], Array]]:
-    """For each picture ours and theirs, and which of MXNet's rows theirs are."""
-    # CenterNet gives ids and scores without the last dimension of one.
-    ids, scores = (array.reshape(*array.shape[:2], 1) for array in expected[:2])
-    rows = actual["scores"].shape[1]
-    for index, count in enumerate(actual["count"]):
-        boxes, values, labels = (actual[name][index, : int(count)] for name in ("boxes", "scores", "labels"))
-        valid = np.flatnonzero((ids[index, :, 0] >= 0) & (scores[index, :, 0] > 0))
-        best = valid[np.argsort(-scores[index, valid, 0], kind="stable")][:rows]
-        theirs = Detections(expected[2][index, best], scores[index, best, 0], ids[index, best, 0])
-        yield (Detections(boxes, values, labels), theirs), best
-
-
-def _matched(matches: list[Match]) -> list[OutputDifference]:
-    score = max((item.score_abs for item in matches), default=0.0)
-    box = max((item.box_abs for item in matches), default=0.0)
-    magnitude = max((item.box_magnitude for item in matches), default=0.0)
-    return [
-        OutputDifference("boxes", box, box / max(magnitude, 1.0), OUTPUTS["boxes"].allowed(magnitude)),
-        OutputDifference("scores", score, score, OUTPUTS["scores"].absolute),
-    ]
-
-
-def _segmentation(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
-    del graph
-    scores = expected[0].astype(np.float64)
-    height, width = scores.shape[2:]
-    mask = actual["mask"]
-    rows, columns = (np.arange(n) * m // n for n, m in zip(mask.shape[1:], (height, width), strict=True))
-    scores = scores[:, :, rows][:, :, :, columns]
-    # How much worse the class taken is than the best one: at a border between classes rounding decides.
-    taken = np.take_along_axis(scores, mask[:, None].astype(np.int64), 1)[:, 0]
-    worst = float((scores.max(axis=1) - taken).max(initial=0))
-    limit = OUTPUTS["mask"].allowed(float(np.abs(scores).max(initial=0)))
-    return [OutputDifference("mask", worst, worst / max(float(np.abs(scores).max(initial=0)), 1e-12), limit)], 0
-
-
-def _pose(graph: Graph, actual: dict[str, Array], expected: list[Array]) -> tuple[list[OutputDifference], int]:
-    del graph
-    heat = expected[0].astype(np.float64)
-    found = actual["keypoints"]
-    peaks = heat.reshape(*heat.shape[:2], -1).max(axis=2)
-    score = float(np.abs(found[:, :, 2] - peaks).max(initial=0))
-    limit = OUTPUTS["keypoints"].allowed(float(np.abs(heat).max(initial=0)))
-    return [OutputDifference("keypoints", score, score / max(float(np.abs(peaks).max(initial=0)), 1e-12), limit)], 0
-
-
-_COMPARE = {
-    "classification": _classification,
-    "detection": _detection,
-    "instances": _instances,
-    "pose": _pose,
-    "segmentation": _segmentation,
-}

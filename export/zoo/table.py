@@ -17,6 +17,8 @@ IMAGENET_MEAN: Final[Triple] = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final[Triple] = (0.229, 0.224, 0.225)
 _CIFAR_MEAN: Final[Triple] = (0.4914, 0.4822, 0.4465)
 _CIFAR_STD: Final[Triple] = (0.2023, 0.1994, 0.2010)
+# AlphaPose subtracts a mean of its own and divides by nothing.
+_ALPHA_POSE_MEAN: Final[Triple] = (0.406, 0.457, 0.480)
 
 _CLASSES: Final = {
     "voc": 20, "coco": 80, "ade": 150, "citys": 19, "mhpv1": 18, "kinetics400": 400, "kinetics700": 700,
@@ -114,17 +116,25 @@ def _names() -> tuple[str, ...]:
 def _describe(name: str) -> ZooNet:
     task = next(found for pattern, found in _TASKS if re.search(pattern, name))
     size = next(found for pattern, found in _SIZES if re.search(pattern, name))
-    cifar = name.startswith("cifar_")
+    mean, std = _normalization(name)
     return ZooNet(
         name=name,
         task=task,
         input_hw=size,
         classes=_classes(name, task),
-        mean=_CIFAR_MEAN if cifar else IMAGENET_MEAN,
-        std=_CIFAR_STD if cifar else IMAGENET_STD,
+        mean=mean,
+        std=std,
         unsupported="pre-quantized: its weights can only be downloaded" if name.endswith("_int8") else "",
         frames=next(found for pattern, found in _FRAMES if re.search(pattern, name)),
     )
+
+
+def _normalization(name: str) -> tuple[Triple, Triple]:
+    if name.startswith("cifar_"):
+        return _CIFAR_MEAN, _CIFAR_STD
+    if name.startswith("alpha_pose"):
+        return _ALPHA_POSE_MEAN, (1.0, 1.0, 1.0)
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
 def _classes(name: str, task: str) -> int | None:
