@@ -33,6 +33,11 @@ class Latest:
         self._gone: set[str] = set()
         self.dropped = dict.fromkeys(cameras, 0)
 
+    @property
+    def all_lossless(self) -> bool:
+        """Whether every frame of every camera is to be used."""
+        return self._lossless >= self._slots.keys()
+
     def put(self, frame: Frame) -> bool:
         """Leaves a frame for the model; False when nobody will take it any more."""
         with self._changed:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from edge.ahead import Ahead, Next, OnTime
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
 from edge.errors import SessionError
@@ -15,7 +16,7 @@ from edge.latest import Gone, Latest
 from edge.liveness import Liveness
 from edge.log import Repeats
 from edge.results import Result
-from edge.stages import Stage, Timing
+from edge.stages import Prepared, Stage, Timing
 
 __all__ = ["Pipeline", "Sink"]
 
@@ -57,6 +58,7 @@ class Pipeline:
     ) -> None:
         self._readers = readers
         self._slots = slots
+        self._next: Next = Ahead(slots, stage) if slots.all_lossless else OnTime(slots)
         self._stage = stage
         self._sink = sink
         self._health = health
@@ -71,6 +73,7 @@ class Pipeline:
     def start(self) -> None:
         """Starts the threads; without cameras there are none."""
         if self._readers:
+            self._next.start()
             self._thread.start()
         for reader in self._readers:
             reader.start()
@@ -86,12 +89,14 @@ class Pipeline:
             self._thread.join(max(0.1, deadline - time.monotonic()))
             if self._thread.is_alive():
                 stuck.append("inference")
+            elif not self._next.stop(max(0.1, deadline - time.monotonic())):
+                stuck.append("prepare")
         return stuck
 
     def _run(self) -> None:
         reason: str | None = None
         while reason is None:
-            item = self._slots.take()
+            item, prepared = self._next.take()
             if item is None:
                 break
             self._liveness.begin()
@@ -99,7 +104,7 @@ class Pipeline:
                 if isinstance(item, Gone):
                     self._sink.gone(item.camera)
                 else:
-                    self._use(item)
+                    self._use(item, prepared)
                 self._liveness.finish()
             except SessionError as e:
                 self._liveness.fail()
@@ -112,7 +117,7 @@ class Pipeline:
                 log.exception("camera=%s: unexpected; going on with the next frame", item.camera)
         self._on_end(reason)
 
-    def _use(self, frame: Frame) -> None:
+    def _use(self, frame: Frame, prepared: Prepared | None) -> None:
         if not self._looks(frame.camera):
             if frame.camera not in self._blind:
                 # Switched off: what was in view is told to have left.
@@ -120,7 +125,7 @@ class Pipeline:
                 self._sink.gone(frame.camera)
             return
         self._blind.discard(frame.camera)
-        result, timing = self._stage(frame.image)
+        result, timing = self._stage(frame.image, prepared)
         if self._repeats.count:
             log.info("the model works again after %d failures", self._repeats.succeeded())
         self._sink.seen(frame, result, timing)

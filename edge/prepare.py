@@ -88,15 +88,18 @@ def prepare(
     source_h, source_w = image.shape[:2]
     how = _CV_INTERPOLATION[interpolation]
     if resize == "stretch":
-        out = _resize(image, width, height, how)
+        inner = _resize(image, width, height, how)
+        rgb = _swap(inner, None if inner is image else inner)
         placement = Placement(source_w, source_h, width / source_w, height / source_h)
     elif resize == "letterbox":
         scale = min(width / source_w, height / source_h)
         inner_w = min(width, max(1, round(source_w * scale)))
         inner_h = min(height, max(1, round(source_h * scale)))
         left, top = (width - inner_w) // 2, (height - inner_h) // 2
-        out = np.full((height, width, 3), _FILL, np.uint8)
-        out[top : top + inner_h, left : left + inner_w] = _resize(image, inner_w, inner_h, how)
+        rgb = np.empty((height, width, 3), np.uint8)
+        for border in (rgb[:top], rgb[top + inner_h :], rgb[:, :left], rgb[:, left + inner_w :]):
+            border[:] = _FILL
+        _swap(_resize(image, inner_w, inner_h, how), rgb[top : top + inner_h, left : left + inner_w])
         placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, left, top)
     else:
         # MXNet's resize_short: the short side becomes size / ratio, the long side is floored; then the centre.
@@ -104,14 +107,17 @@ def prepare(
         inner_w = max(width, int(source_w * scale + 1e-6))
         inner_h = max(height, int(source_h * scale + 1e-6))
         left, top = (inner_w - width) // 2, (inner_h - height) // 2
-        out = _resize(image, inner_w, inner_h, how)[top : top + height, left : left + width]
+        rgb = _swap(_resize(image, inner_w, inner_h, how)[top : top + height, left : left + width], None)
         placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, -left, -top)
-    # Colours are swapped on the small picture: a frame's worth of bytes is never copied for it.
-    rgb = cv2.cvtColor(np.ascontiguousarray(out), cv2.COLOR_BGR2RGB)
-    return np.asarray(rgb, np.uint8), placement
+    return rgb, placement
 
 
 def _resize(image: Image, width: int, height: int, how: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def _swap(bgr: Image, into: Image | None) -> NDArray[np.uint8]:
+    """BGR -> RGB on the small picture, written where it is to lie: a frame's worth of bytes is never copied for it."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=into), np.uint8)

@@ -12,7 +12,7 @@ from edge.prepare import Placement, prepare
 from edge.results import Result, decode
 from edge.session import Session, SessionOptions
 
-__all__ = ["Stage", "Timing", "prepare_for"]
+__all__ = ["Prepared", "Stage", "Timing", "prepare_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,15 @@ class Timing:
     pre_ms: float
     infer_ms: float
     post_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A frame as the model takes it: uint8 [1, height, width, 3] RGB, where it came from, and what that took."""
+
+    tensor: NDArray[np.uint8]
+    placement: Placement
+    pre_ms: float
 
 
 def prepare_for(bundle: Bundle, image: Image) -> tuple[NDArray[np.uint8], Placement]:
@@ -53,18 +62,25 @@ class Stage:
         self.session = Session(bundle, options)
         self.threshold = bundle.manifest.thresholds.score if threshold is None else threshold
 
-    def __call__(self, image: Image) -> tuple[Result, Timing]:
+    def prepare(self, image: Image) -> Prepared:
+        """The part of the work that any thread may do beforehand."""
+        start = time.perf_counter()
+        tensor, placement = prepare_for(self.bundle, image)
+        return Prepared(tensor[None], placement, (time.perf_counter() - start) * 1e3)
+
+    def __call__(self, image: Image, prepared: Prepared | None = None) -> tuple[Result, Timing]:
         """Image uint8 [H, W, 3] BGR -> its result in pixels of that image, and what it took.
+
+        `prepared` is what `prepare` made of the same image, if that was done already.
 
         Raises:
             SessionError: when the runtime fails.
         """
-        t0 = time.perf_counter()
-        tensor, placement = prepare_for(self.bundle, image)
+        ready = prepared or self.prepare(image)
         t1 = time.perf_counter()
-        outputs = self.session.infer(tensor[None])
+        outputs = self.session.infer(ready.tensor)
         t2 = time.perf_counter()
         first = {name: value[0] for name, value in outputs.items()}
-        result = decode(self.bundle.manifest.task, first, placement, threshold=self.threshold)
+        result = decode(self.bundle.manifest.task, first, ready.placement, threshold=self.threshold)
         t3 = time.perf_counter()
-        return result, Timing((t1 - t0) * 1e3, (t2 - t1) * 1e3, (t3 - t2) * 1e3)
+        return result, Timing(ready.pre_ms, (t2 - t1) * 1e3, (t3 - t2) * 1e3)
