@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.metrics import Measured
+from export.progress import Progress, silent
 
 __all__ = ["Draws", "draw", "interval"]
 
@@ -25,11 +26,15 @@ Draws = Mapping[str, NDArray[np.float64]]
 """A metric's value in each round, by its name."""
 
 
-def draw(measured: Measured, pictures: int, *, rounds: int = ROUNDS) -> Draws:
+def draw(measured: Measured, pictures: int, *, rounds: int = ROUNDS, progress: Progress = silent) -> Draws:
     """The metrics on `rounds` sets of `pictures` pictures drawn with replacement; the same sets for every model."""
     chance = np.random.default_rng(_SEED)
     weights = chance.multinomial(pictures, np.full(pictures, 1 / pictures), size=rounds)
-    found = [measured.weighted(row.astype(np.float64)) for row in weights]
+    found = []
+    for n, row in enumerate(weights):
+        progress("drawing pictures anew", n, rounds)
+        found.append(measured.weighted(row.astype(np.float64)))
+    progress("drawing pictures anew", rounds, rounds)
     return {name: np.array([values[name] for values in found]) for name in measured.values}
 
 

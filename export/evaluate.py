@@ -123,7 +123,7 @@ def evaluate(
     progress("evaluating", len(dataset.paths), len(dataset.paths))
     measured: Evaluation | None = None
     for look in reversed(looks):
-        measured = _evaluation(dataset, look, measured)
+        measured = _evaluation(dataset, look, measured, progress)
     assert measured is not None  # noqa: S101  there is at least one model
     return measured
 
@@ -182,10 +182,10 @@ def _judge(one: Bundle, first: Bundle, dataset: Dataset) -> None:
         raise ExportError(f"{one.path}: its labels are not those of {first.path}, so one number says nothing")
 
 
-def _evaluation(dataset: Dataset, look: _Look, against: Evaluation | None) -> Evaluation:
+def _evaluation(dataset: Dataset, look: _Look, against: Evaluation | None, progress: Progress) -> Evaluation:
     pictures = len(dataset.paths)
     measured = look.measured()
-    draws = draw(measured, pictures)
+    draws = draw(measured, pictures, progress=progress)
     p50, p99 = np.percentile(look.times or [0.0], [50, 99]).tolist()
     return Evaluation(
         dataset.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,9 @@ _OUTPUTS = {
         ("count", TensorProto.INT64, ["N"]),
     ],
     "segmentation": [("mask", TensorProto.UINT8, ["N", SIDE, SIDE])],
+    "pose": [("keypoints", TensorProto.FLOAT, ["N", 17, 3])],
 }
+_OUTPUTS["instances"] = [*_OUTPUTS["detection"], ("masks", TensorProto.FLOAT, ["N", 8, 4, 4])]
 _DTYPES = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.UINT8: "uint8"}
 
 
@@ -93,8 +96,11 @@ def colour_net(seed: int = 1) -> onnx.ModelProto:
     return net.model("classification")
 
 
-def square_net() -> onnx.ModelProto:
-    """Finds red and green squares on an 8-pixel grid; the decoding after the last convolution is all float."""
+def square_net(task: str = "detection") -> onnx.ModelProto:
+    """Finds red and green squares on an 8-pixel grid; the decoding after the last convolution is all float.
+
+    For instances, everything in the box is the object.
+    """
     net = Net()
     look = np.zeros((3, 3, CELL, CELL), np.float32)
     for k in range(3):
@@ -122,7 +128,31 @@ def square_net() -> onnx.ModelProto:
     net.add("GatherElements", boxes, index, axis=1, out="boxes")
     found = net.add("Cast", net.add("Greater", "scores", np.float32(0.05)), to=TensorProto.INT64)
     net.add("ReduceSum", found, np.array([1]), keepdims=0, out="count")
-    return net.model("detection")
+    if task == "instances":
+        full = net.add("Unsqueeze", net.add("Mul", "scores", np.float32(0)), np.array([2, 3]))
+        net.add("Expand", net.add("Add", full, np.float32(1)), np.array([1, 1, 4, 4]), out="masks")
+    return net.model(task)
+
+
+def joint_net() -> onnx.ModelProto:
+    """Finds 17 joints: joint j is the pixel whose red is nearest to `joint_red(j)`; its score falls with the distance."""
+    net = Net()
+    red = net.add("Slice", net.add("Cast", "image", to=TensorProto.FLOAT), np.array([0]), np.array([1]), np.array([3]))
+    flat = net.add("Reshape", red, np.array([0, 1, SIDE * SIDE]))
+    wanted = np.array([joint_red(j) for j in range(17)], np.float32).reshape(1, 17, 1)
+    off = net.add("Abs", net.add("Sub", flat, wanted))
+    place = net.add("ArgMin", off, axis=2, keepdims=1)
+    y = net.add("Div", place, np.int64(SIDE))
+    x = net.add("Sub", place, net.add("Mul", y, np.int64(SIDE)))
+    centre = net.add("Add", net.add("Cast", net.add("Concat", x, y, axis=2), to=TensorProto.FLOAT), np.float32(0.5))
+    score = net.add("Exp", net.add("Neg", net.add("ReduceMin", off, axes=[2], keepdims=1)))
+    net.add("Concat", centre, score, axis=2, out="keypoints")
+    return net.model("pose")
+
+
+def joint_red(joint: int) -> int:
+    """How red the pixel of a joint is."""
+    return 40 + 12 * joint
 
 
 def shade_net() -> onnx.ModelProto:
@@ -186,3 +216,30 @@ def square_pictures(folder: Path, count: int = 6, seed: int = 1) -> list[list[tu
         cv2.imwrite(str(folder / f"{n}.png"), image)
         truth.append(squares)
     return truth
+
+
+def square_coco(folder: Path, *, names: tuple[str, ...] = ("red", "green"), wrong: int = 0) -> str:
+    """Pictures of squares with COCO annotations, the first `wrong` boxes moved away; gives the specification."""
+    truth = square_pictures(folder / "images")
+    annotations = []
+    for image, squares in enumerate(truth):
+        for label, column, row in squares:
+            shift = SIDE * 2 if len(annotations) < wrong else 0
+            box = [column * CELL + shift, row * CELL, CELL, CELL]
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": image,
+                    "category_id": label + 7,
+                    "bbox": box,
+                    "area": 64,
+                    "iscrowd": 0,
+                }
+            )
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": SIDE, "height": SIDE} for n in range(len(truth))],
+        "categories": [{"id": n + 7, "name": name} for n, name in enumerate(names)],
+        "annotations": annotations,
+    }
+    (folder / "val.json").write_text(json.dumps(document))
+    return f"coco:{folder / 'val.json'}:{folder / 'images'}"

@@ -4,7 +4,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from models import CELL, COLOURS, SIDE, bundle_of, colour_net, colour_pictures, shade_net, square_net, square_pictures
+from models import (
+    CELL,
+    COLOURS,
+    SIDE,
+    bundle_of,
+    colour_net,
+    colour_pictures,
+    shade_net,
+    square_coco,
+    square_net,
+    square_pictures,
+)
 
 from edge.bundle import Bundle
 from export.datasets import open_data
@@ -21,33 +32,6 @@ def classifier() -> Bundle:
 @pytest.fixture
 def detector() -> Bundle:
     return bundle_of(square_net(), "detection", ("red", "green"))
-
-
-def _coco(folder: Path, *, names: tuple[str, ...] = ("red", "green"), wrong: int = 0) -> str:
-    """Pictures of squares with COCO annotations, the first `wrong` boxes moved away; gives the specification."""
-    truth = square_pictures(folder / "images")
-    annotations = []
-    for image, squares in enumerate(truth):
-        for label, column, row in squares:
-            shift = SIDE * 2 if len(annotations) < wrong else 0
-            box = [column * CELL + shift, row * CELL, CELL, CELL]
-            annotations.append(
-                {
-                    "id": len(annotations),
-                    "image_id": image,
-                    "category_id": label + 7,
-                    "bbox": box,
-                    "area": 64,
-                    "iscrowd": 0,
-                }
-            )
-    document = {
-        "images": [{"id": n, "file_name": f"{n}.png", "width": SIDE, "height": SIDE} for n in range(len(truth))],
-        "categories": [{"id": n + 7, "name": name} for n, name in enumerate(names)],
-        "annotations": annotations,
-    }
-    (folder / "val.json").write_text(json.dumps(document))
-    return f"coco:{folder / 'val.json'}:{folder / 'images'}"
 
 
 def _voc(folder: Path) -> str:
@@ -77,7 +61,7 @@ def test_evaluate_on_an_image_folder_gives_top1_and_top5_as_the_contract_says(
     assert document["images"] == 12
     assert document["metrics"] == {"top1": 1.0, "top5": 1.0}
     assert 0 < document["latency_ms"]["p50"] <= document["latency_ms"]["p99"]
-    assert told[-1] == ("evaluating", 12, 12)
+    assert ("evaluating", 12, 12) in told
 
 
 def test_evaluate_against_another_bundle_measures_both_on_the_same_pictures(tmp_path: Path, classifier: Bundle) -> None:
@@ -93,18 +77,18 @@ def test_evaluate_against_another_bundle_measures_both_on_the_same_pictures(tmp_
 def test_evaluate_on_coco_gives_ap_of_a_detector_that_finds_all(
     tmp_path: Path, detector: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    metrics = evaluate(detector, _coco(tmp_path)).to_json()["metrics"]
+    metrics = evaluate(detector, square_coco(tmp_path)).to_json()["metrics"]
     assert metrics == {"ap": pytest.approx(1, abs=1e-3), "ap50": pytest.approx(1, abs=1e-3)}
     assert capsys.readouterr().out == ""
 
 
 def test_evaluate_on_coco_when_objects_are_missed_gives_less(tmp_path: Path, detector: Bundle) -> None:
-    metrics = evaluate(detector, _coco(tmp_path, wrong=9)).metrics
+    metrics = evaluate(detector, square_coco(tmp_path, wrong=9)).metrics
     assert 0.1 < metrics["ap50"] < 0.8
 
 
 def test_evaluate_on_coco_when_categories_are_called_otherwise_takes_aliases(tmp_path: Path, detector: Bundle) -> None:
-    spec = _coco(tmp_path, names=("crimson", "Green"))
+    spec = square_coco(tmp_path, names=("crimson", "Green"))
     assert open_data(spec, detector.labels).classes == (1,)
     found = evaluate(detector, spec, aliases={"crimson": "red"})
     assert found.metrics["ap"] == pytest.approx(1, abs=1e-3)
@@ -165,7 +149,7 @@ def test_image_folder_when_a_class_is_unknown_names_it_and_the_nearest_label(tmp
 
 
 def test_coco_when_damaged_or_foreign_is_an_error_that_names_the_file(tmp_path: Path, detector: Bundle) -> None:
-    spec = _coco(tmp_path)
+    spec = square_coco(tmp_path)
     file = tmp_path / "val.json"
     whole = json.loads(file.read_text())
     for broken, message in [
