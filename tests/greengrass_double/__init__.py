@@ -1,0 +1,6 @@
+"""The test double of the Greengrass nucleus; what is specific to it stays in this folder."""
+
+from greengrass_double.limits import CLASSIC, LITE, Nucleus
+from greengrass_double.server import Double, RefusalError
+
+__all__ = ["CLASSIC", "LITE", "Double", "Nucleus", "RefusalError"]
