@@ -112,4 +112,3 @@ def _client(address: ComponentAddress) -> GreengrassCoreIPCClientV2:
     )
     connection.connect(LifecycleHandler()).result(5)
     return GreengrassCoreIPCClientV2(GreengrassCoreIPCClient(connection), executor=ThreadPoolExecutor(1))
-

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from edge.message import encode
+
 __all__ = ["fit"]
 
 Steps = Iterator[tuple[dict[str, Any], dict[str, int]]]
@@ -21,24 +23,32 @@ def fit(payload: bytes, room: int) -> bytes | None:
         told = json.loads(payload)
     except ValueError:
         return None
-    shorten = _SHORTEN.get(told.get("schema", "").partition("/")[0]) if isinstance(told, dict) else None
-    for shorter, trimmed in shorten(told) if shorten is not None else ():
-        if len(body := _encode({**shorter, "trimmed": trimmed})) <= room:
-            return body
-    return None
+    shorten = _SHORTEN.get(str(told.get("schema")).partition("/")[0]) if isinstance(told, dict) else None
+    if shorten is None:
+        return None
+    try:
+        return next((b for shorter, trimmed in shorten(told, room) if len(b := _with(shorter, trimmed)) <= room), None)
+    except (KeyError, TypeError, AttributeError):
+        return None  # not a payload of ours after all
 
 
-def _encode(payload: dict[str, Any]) -> bytes:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+def _with(payload: dict[str, Any], trimmed: dict[str, int]) -> bytes:
+    return encode({**payload, "trimmed": trimmed})
 
 
-def _frame(told: dict[str, Any]) -> Steps:
+def _frame(told: dict[str, Any], room: int) -> Steps:
     best = sorted(told["objects"], key=lambda o: -o["score"])
-    for keep in range(len(best) - 1, -1, -1):
-        yield {**told, "objects": best[:keep]}, {"objects": len(best) - keep}
+    left = room - len(_with({**told, "objects": []}, {"objects": len(best)}))
+    keep = 0
+    for thing in best:
+        left -= len(encode(thing)) + 1
+        if left < 0:
+            break
+        keep += 1
+    yield {**told, "objects": best[:keep]}, {"objects": len(best) - keep}
 
 
-def _event(told: dict[str, Any]) -> Steps:
+def _event(told: dict[str, Any], _room: int) -> Steps:
     thing, trimmed = dict(told["object"]), {}
     for key in ("mask", "keypoints"):
         if thing.pop(key, None) is not None:
@@ -46,17 +56,17 @@ def _event(told: dict[str, Any]) -> Steps:
             yield {**told, "object": thing}, trimmed
 
 
-def _info(told: dict[str, Any]) -> Steps:
+def _info(told: dict[str, Any], _room: int) -> Steps:
     labels = told.get("labels") or []
     yield {**told, "labels": None}, {"labels": len(labels)}
     yield {**told, "labels": None, "cameras": {}}, {"labels": len(labels), "cameras": len(told["cameras"])}
 
 
-def _health(told: dict[str, Any]) -> Steps:
+def _health(told: dict[str, Any], _room: int) -> Steps:
     yield {**told, "cameras": {}}, {"cameras": len(told["cameras"])}
 
 
-_SHORTEN: dict[str, Callable[[dict[str, Any]], Steps]] = {
+_SHORTEN: dict[str, Callable[[dict[str, Any], int], Steps]] = {
     "frame": _frame,
     "event": _event,
     "info": _info,

@@ -32,7 +32,6 @@ _WINDOW = 20
 _PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _AWAY_AFTER = 4  # refusals in a row, of anything, until the cloud counts as away
 _POISON_TRIES, _POISON_PASSED = 10, 30
-_HUNG_S = 5.0
 _DEAF_S = 0.5
 
 
@@ -53,7 +52,7 @@ class _Lost:
 class GreengrassTransport:
     """A component's way out. `hello` is the topic whose message opens the connection, `levels` name a camera's lane.
 
-    `kind` overrides what the nucleus is found to be.
+    `kind` overrides what the nucleus is found to be; one that leaves a message unanswered for `hung_s` is hung up on.
     """
 
     def __init__(
@@ -64,11 +63,13 @@ class GreengrassTransport:
         hello: str,
         levels: int,
         kind: NucleusKind | None = None,
+        hung_s: float = 5.0,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nucleus = nucleus
         self._local = destination == "local"
         self._hello, self._levels, self._kind = hello, levels, kind
+        self._hung_s = hung_s
         self._mono_s = mono_s
         self._limits = LITE
         self._lanes = Lanes(levels=levels, records=1, window_bytes=1)
@@ -165,8 +166,8 @@ class GreengrassTransport:
         """Forgets what is under way. The connection itself is the process's, and stays: unless it hangs."""
         self._epoch += 1
         self._link = False
-        if any(self._mono_s() - since > _HUNG_S for since in self._since.values()):
-            log.warning("the nucleus has left messages unanswered for %g s: connecting anew", _HUNG_S)
+        if any(self._mono_s() - since > self._hung_s for since in self._since.values()):
+            log.warning("the nucleus has left messages unanswered for %g s: connecting anew", self._hung_s)
             self._nucleus.drop()
         self._since.clear()
         self._lanes.clear()
@@ -234,6 +235,8 @@ class GreengrassTransport:
         parcel = self._lanes.again(item.token)
         if parcel is None:
             return
+        if self._mono_s() < self._resume_at:
+            return  # sent together with the one that has brought about this pause
         self._busy += 1
         if not parcel.tries:
             parcel.passed_by = self._accepted

@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 NucleusKind = Literal["lite", "classic"]
 _SOCKET, _TOKEN = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "SVCUID"
-_ANSWER_S = 3.0
 _GIVEN_UP_AFTER = 5
 
 
@@ -51,6 +50,10 @@ class ComponentAddress:
         return cls(socket, token, environ.get("AWS_IOT_THING_NAME") or None) if socket and token else None
 
 
+class _NoError(TransportError):
+    """The nucleus has answered, and the answer is no."""
+
+
 class Nucleus:
     """The connection. `on_given_up` is told, once, when the nucleus will not know this process any more.
 
@@ -61,7 +64,13 @@ class Nucleus:
         ConfigError: when awsiotsdk is not installed.
     """
 
-    def __init__(self, address: ComponentAddress, on_given_up: Callable[[str], None] = lambda _reason: None) -> None:
+    def __init__(
+        self,
+        address: ComponentAddress,
+        on_given_up: Callable[[str], None] = lambda _reason: None,
+        *,
+        answer_s: float = 2.0,
+    ) -> None:
         try:
             import awsiot.eventstreamrpc as rpc
             from awscrt.io import ClientBootstrap, DefaultHostResolver, EventLoopGroup, SocketDomain, SocketOptions
@@ -73,6 +82,7 @@ class Nucleus:
         logging.getLogger(rpc.__name__).setLevel(logging.CRITICAL)  # what it says is said here, with what to do
         self.address = address
         self._on_given_up = on_given_up
+        self._answer_s = answer_s
         self._rpc, self._model = rpc, model
         loop = EventLoopGroup(1)
         options = SocketOptions()
@@ -113,7 +123,7 @@ class Nucleus:
             if self.connected or self._closed:
                 return
             try:
-                self._connection.connect(self._lifecycle()).result(_ANSWER_S)
+                self._connection.connect(self._lifecycle()).result(self._answer_s)
             except FutureTimeoutError as e:
                 self._hang_up()
                 raise TransportError("the nucleus takes the connection but does not answer") from e
@@ -122,8 +132,12 @@ class Nucleus:
             self._refused = 0
             self.connects += 1
             self.connected = True
-            self.kind = "classic" if self._offer_validation() else "lite"
-            self._watch_configuration()
+            try:
+                self.kind = "classic" if self._offer_validation() else "lite"
+                self._watch_configuration()
+            except TransportError:
+                self._hang_up()
+                raise
 
     def drop(self) -> None:
         """Hangs up, so that the next `connect` makes a new connection."""
@@ -210,7 +224,7 @@ class Nucleus:
                     on_stream_event=asked, on_stream_error=_go_on
                 )[0]
             )
-        except TransportError as e:
+        except _NoError as e:
             log.debug("deployments are not validated here: %s", e)
             return False
         return True
@@ -225,7 +239,7 @@ class Nucleus:
                     key_path=[], on_stream_event=lambda _event: changed(), on_stream_error=_go_on
                 )[0]
             )
-        except TransportError as e:
+        except _NoError as e:
             log.warning("changes of the component's configuration will not be seen: %s", e)
         if self.connects > 1:
             changed()  # it may have while we were away
@@ -241,11 +255,12 @@ class Nucleus:
     def _get(self, request: Callable[[], "Future[Any]"]) -> Any:
         """The answer to a question that must not be asked on awsiotsdk's thread."""
         try:
-            return request().result(_ANSWER_S)
+            return request().result(self._answer_s)
         except FutureTimeoutError as e:
             raise TransportError("the nucleus does not answer") from e
         except Exception as e:
-            raise TransportError(self._read(e)[1]) from e
+            answer, words = self._read(e)
+            raise (TransportError if answer is Answer.LOST else _NoError)(words) from e
 
     def _read(self, error: BaseException | None) -> tuple[Answer, str]:
         """The kind of an answer, and its words. The lite nucleus's errors have none where AWS's client looks for them."""
@@ -278,7 +293,7 @@ class Nucleus:
     def _hang_up(self) -> None:
         self.connected = False
         try:
-            self._connection.close().result(_ANSWER_S)
+            self._connection.close().result(self._answer_s)
         except FutureTimeoutError:
             log.warning("the connection to the nucleus does not close")
         except Exception as e:  # noqa: BLE001 - why it was closed before
