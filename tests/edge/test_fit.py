@@ -20,8 +20,15 @@ TIMING = {"age_ms": 1.0, "pre_ms": 1.0, "infer_ms": 1.0, "post_ms": 1.0}
 def frame(scores):
     things = [{"label": "person", "label_id": 1, "score": s, "box": [0.1, 0.2, 0.3, 0.4]} for s in scores]
     return {
-        **{"schema": "frame/1.0", **HEAD, "camera": "door", "captured_at": STAMPS["sent_at"], "mono_ns": 1},
-        **{"frame": {"id": 1, "width": 640, "height": 480}, "objects": things, "timing": TIMING, **STAMPS},
+        "schema": "frame/1.0",
+        **HEAD,
+        "camera": "door",
+        "captured_at": STAMPS["sent_at"],
+        "mono_ns": 1,
+        "frame": {"id": 1, "width": 640, "height": 480},
+        "objects": things,
+        "timing": TIMING,
+        **STAMPS,
     }
 
 
@@ -59,7 +66,11 @@ def test_frame_when_room_is_short_then_the_best_stay_and_the_rest_is_counted(sco
 
 def test_info_when_room_is_short_then_the_labels_go():
     info = {
-        **{"schema": "info/1.0", **HEAD, "started_at": STAMPS["sent_at"], "version": "1", "schemas": []},
+        "schema": "info/1.0",
+        **HEAD,
+        "started_at": STAMPS["sent_at"],
+        "version": "1",
+        "schemas": [],
         "hardware": {"machine": "aarch64", "model": None, "cores": 4},
         "runtime": {"python": "3.11", "provider": "cpu", "fell_away": {}},
         "cameras": {"door": {"kind": "v4l2", "enabled": True}},
