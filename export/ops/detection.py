@@ -128,8 +128,9 @@ def multibox_prior(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     steps, offsets = attrs.numbers("steps", (-1.0, -1.0)), attrs.numbers("offsets", (0.5, 0.5))
     step_y = steps[0] if steps[0] > 0 else 1 / height
     step_x = steps[1] if steps[1] > 0 else 1 / width
-    half = [(s * height / width / 2, s / 2) for s in sizes]
-    half += [(sizes[0] * height / width * r**0.5 / 2, sizes[0] / r**0.5 / 2) for r in ratios[1:]]
+    # All sizes in the first ratio, then the first size in the other ratios.
+    forms = [(size, ratios[0] ** 0.5) for size in sizes] + [(sizes[0], ratio**0.5) for ratio in ratios[1:]]
+    half = [(size * height / width * root / 2, size / root / 2) for size, root in forms]
     affordable(height, width, len(half), 4)
     y, x = np.mgrid[0:height, 0:width]
     centres = np.stack([(x + offsets[1]) * step_x, (y + offsets[0]) * step_y], -1)[:, :, None, :]

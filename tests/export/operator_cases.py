@@ -398,6 +398,7 @@ DETECTION = [
         for attrs in (
             {},
             {"sizes": "(0.3, 0.4)", "ratios": "(1, 2, 0.5)"},
+            {"sizes": "(0.3, 0.5)", "ratios": "(0.5, 2)"},
             {"sizes": "(0.3,)", "clip": "True", "steps": "(0.2, 0.1)", "offsets": "(0.4, 0.6)"},
         )
     ],

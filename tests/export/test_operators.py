@@ -88,6 +88,7 @@ def test_deconvolution_when_a_target_shape_is_given_then_padding_follows_from_it
     ("case", "words"),
     [
         (Case("NoSuchOperator", (X,)), ["NoSuchOperator", "'it'", "docs/add-an-operator.md"]),
+        (Case("RNN", (X,), {"mode": "lstm", "state_size": 3}), ["RNN", "'it'", "docs/add-an-operator.md"]),
         (Case("Activation", (X,), {"act_type": "mish"}), ["Activation", "'it'", "act_type='mish'", "relu"]),
         (Case("Pooling", (X,), {"kernel": "(2, 2)", "pooling_convention": "same"}), ["pooling_convention='same'"]),
         (Case("Pooling", (X,), {"kernel": "(2, 2)", "surprise": "1"}), ["surprise='1'", "does not know"]),
