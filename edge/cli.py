@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(commands)
     _add_config_group(commands)
     _add_device_tools(commands)
+    _add_doctor(commands)
     _add_demo(commands)
     _add_service(commands)
     return parser
@@ -216,6 +217,13 @@ def _add_device_tools(commands: "Commands") -> None:
     _add_config(bench, required=False)
     _add_json(bench)
     _add_session(bench, provider=None)
+
+
+def _add_doctor(commands: "Commands") -> None:
+    text = "What is wrong on this device, and the command that mends it."
+    doctor = _command(commands, "doctor", devicetools.doctor, text, "-c agent.toml")
+    _add_config(doctor, required=False)
+    _add_json(doctor)
 
 
 def _command(

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from edge.verbs import fail
 if TYPE_CHECKING:
     from edge.tune import Trial
 
-__all__ = ["bench", "tune"]
+__all__ = ["bench", "doctor", "tune"]
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -85,6 +86,23 @@ def bench(args: argparse.Namespace) -> int:
         f"{memory['now']:.0f} MB of memory, {memory['most']:.0f} at most; loaded in {found['load_s']:.1f} s"
     )
     return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """What is wrong here, and the command that mends it."""
+    from edge.doctor import Device, examine
+
+    found = examine(Device(), args.config)
+    wrong = sum(f.verdict == "wrong" for f in found)
+    if args.json:
+        print(json.dumps({"ok": not wrong, "findings": [asdict(f) for f in found]}))
+    else:
+        signs = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
+        for finding in found:
+            print(f"{signs[finding.verdict]}  {finding.subject}: {finding.text}")
+            if finding.mend is not None:
+                print(f"         {finding.mend}")
+    return fail(f"{wrong} things are wrong here") if wrong else 0
 
 
 def _state_dir(config: Path | None) -> Path:
