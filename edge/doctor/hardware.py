@@ -91,9 +91,11 @@ def _memory(device: Device) -> Iterator[Finding]:
     for line in (device.read("proc/meminfo") or "").splitlines():
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1])
-            verdict = "good" if free >= _LEAST_MEMORY_KB else "wrong"
-            mend = None if verdict == "good" else "stop other programs, or low_memory = true in [model]"
-            yield Finding(verdict, "memory", f"{free / 1024:.0f} MB to be had", mend)
+            text = f"{free / 1024:.0f} MB to be had"
+            if free >= _LEAST_MEMORY_KB:
+                yield Finding("good", "memory", text)
+            else:
+                yield Finding("wrong", "memory", text, "stop other programs, or low_memory = true in [model]")
 
 
 def _disk(state_dir: Path) -> Iterator[Finding]:

@@ -6,8 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.admission import trust_of
-from edge.bundle import read_bundle
+from edge.admission import admitted
 from edge.config import Config, MqttConfig, broker_address
 from edge.configfile import check_config, load_config
 from edge.doctor.finding import Finding
@@ -56,7 +55,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
 def _model(config: Config, state_dir: Path) -> Iterator[Finding]:
     path = config.model.bundle
     try:
-        bundle = read_bundle(path, trust_of(config))
+        bundle = admitted(config)
         stage = Stage(bundle, options_for(bundle, config.model, state_dir))
         report = check(bundle, stage)
     except EdgeError as e:
