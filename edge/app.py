@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from edge import __version__
 from edge.admission import admitted
-from edge.cameras import open_camera
+from edge.cameras import Settings
+from edge.cameras.lastresort import LastResort
 from edge.cameras.reader import CameraReader
+from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.commands import Gate
-from edge.config import Config
+from edge.config import CameraConfig, Config
 from edge.control import Control
 from edge.delivery import Delivery
 from edge.desk import Desk
@@ -103,7 +105,7 @@ class Agent:
         )
         lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
         self._slots = Latest(list(enabled), lossless=lossless)
-        readers = [CameraReader(n, c, open_camera, self._slots, self._report, clock) for n, c in enabled.items()]
+        readers = [self._reader(name, camera, clock) for name, camera in enabled.items()]
         rarest_s = max((1 / c.fps for c in enabled.values() if c.fps), default=0.0)
         self._liveness = Liveness(health.online, rarest_s=rarest_s)
         self._pipeline = Pipeline(
@@ -119,6 +121,15 @@ class Agent:
         )
         control.attach(self._events, readers)
         self._unknown = sorted(set(ev.labels) - set(bundle.labels))
+
+    def _reader(self, name: str, camera: CameraConfig, clock: Clock) -> CameraReader:
+        settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
+        last = None
+        if camera.recovery_command:
+            record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
+            after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
+            last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
+        return CameraReader(name, settings, source_for(settings), self._slots, self._report, clock, last)
 
     def start(self) -> None:
         """Starts every thread."""

@@ -60,6 +60,10 @@ class Clock:
     _state: ClockState | None = field(default=None, init=False)
     _asked_ns: int = field(default=0, init=False)
 
+    def wall_of(self, mono_ns: int) -> int:
+        """The wall time of a monotonic moment as the clock has it now: once it is synchronised, the true one."""
+        return self.wall_ns() - (self.mono_ns() - mono_ns)
+
     def state(self) -> ClockState:
         """The state of the wall clock, asked for again every ten seconds."""
         now = self.mono_ns()

@@ -87,7 +87,7 @@ class Payloads:
             "timing": self._timing(frame, timing),
         }
 
-    def camera_state(self, camera: str, state: str, reason: str | None) -> dict[str, Any]:
+    def camera_state(self, camera: str, state: str, reason: str | None, step: str | None = None) -> dict[str, Any]:
         """`<camera>/state`."""
         return {
             "schema": "state/1.0",
@@ -96,6 +96,7 @@ class Payloads:
             "camera": camera,
             "state": state,
             "reason": None if reason is None else reason[:500],
+            "step": step,
             "since": iso_utc(self.clock.wall_ns()),
         }
 

@@ -36,10 +36,10 @@ class Report:
         """A camera gave a frame."""
         self._health.frame_read(camera)
 
-    def state_changed(self, camera: str, state: str, reason: str | None) -> None:
-        """A camera is `online`, `offline` or `disabled`; retained, and sent again on every connect."""
+    def state_changed(self, camera: str, state: str, reason: str | None, step: str | None = None) -> None:
+        """A camera is `online`, `offline` or `disabled`; `step` is what is done about it. Retained."""
         self._health.camera_state(camera, state)
-        payload = self._payloads.camera_state(camera, state, reason)
+        payload = self._payloads.camera_state(camera, state, reason, step)
         self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True, history=True)
 
     def health(self, dropped: Callable[[], dict[str, int]], extra: Mapping[str, Any]) -> None:

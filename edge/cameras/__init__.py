@@ -1,25 +1,29 @@
-"""Every source of frames, behind one protocol; OPENERS is the table to add to (docs/configuration.md)."""
+"""Every source of frames, behind one protocol; `opener` says who opens which kind (docs/cameras.md)."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from importlib import import_module
 
-from edge.cameras.camera import Camera, Opening, Stamp
-from edge.cameras.images import open_images
-from edge.cameras.stream import open_stream
-from edge.cameras.v4l2 import open_v4l2
-from edge.cameras.video import open_video
+from edge.cameras.camera import Camera, Opener, Opening, Settings
 
-__all__ = ["OPENERS", "Camera", "Opening", "Stamp", "open_camera"]
+__all__ = ["OPENERS", "Camera", "Opener", "Opening", "Settings", "open_camera"]
 
-OPENERS: Mapping[str, Callable[[Opening], Camera]] = MappingProxyType(
-    {"images": open_images, "url": open_stream, "v4l2": open_v4l2, "video": open_video}
-)
+# By name, not imported: a reader's process loads the libraries of its own camera only.
+OPENERS = {
+    "gstreamer": "edge.cameras.gstreamer:open_gstreamer",
+    "images": "edge.cameras.images:open_images",
+    "pattern": "edge.cameras.pattern:open_pattern",
+    "picamera": "edge.cameras.picamera:open_picamera",
+    "url": "edge.cameras.stream:open_stream",
+    "v4l2": "edge.cameras.v4l2:open_v4l2",
+    "video": "edge.cameras.video:open_video",
+}
 
 
 def open_camera(opening: Opening) -> Camera:
-    """The camera that the settings ask for, ready to give frames.
+    """The camera that the settings ask for, ready to give frames, read in this process.
 
     Raises:
         CameraError: when it is away or does not answer in time.
     """
-    return OPENERS[opening.settings.inferred_kind](opening)
+    module, _, name = OPENERS[opening.settings.kind].partition(":")
+    open_kind: Opener = getattr(import_module(module), name)
+    return open_kind(opening)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.cameras.camera import Camera, Opening, Stamp
+from edge.cameras.camera import Camera, Opening
 from edge.cameras.pace import Pace
 from edge.config import IMAGE_SUFFIXES
 from edge.errors import CameraError
@@ -46,7 +46,7 @@ class _Images:
         native = opening.settings.pace == "native"
         self._pace = Pace(1 / (opening.settings.fps or _USUAL_FPS), opening) if native else None
 
-    def grab(self) -> Stamp | None:
+    def grab(self) -> int | None:
         for path in self._files:
             self._image = _read(path)
             if self._image is None:
@@ -55,12 +55,12 @@ class _Images:
             self._good += 1
             if self._pace is not None and self._pace.wait():
                 return None
-            return self._opening.stamp()
+            return self._opening.now()
         if not self._good:
             raise CameraError(f"{self._folder}: none of its pictures can be read")
         return None
 
-    def retrieve(self) -> Image:
+    def retrieve(self, into: Image | None = None) -> Image:  # noqa: ARG002 - it is decoded already
         if self._image is None:
             raise CameraError(f"{self._folder}: no picture was grabbed")
         return self._image

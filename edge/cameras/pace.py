@@ -1,8 +1,8 @@
-"""A beat to play files at, without drift."""
+"""A beat to play files at, without drift; and a cap on how many frames a second pass."""
 
 from edge.cameras.camera import Opening
 
-__all__ = ["Pace"]
+__all__ = ["Cap", "Pace"]
 
 _SLACK_NS = 500_000_000
 
@@ -22,4 +22,20 @@ class Pace:
             self._due_ns = now
         early_s = (self._due_ns - now) / 1e9
         self._due_ns += self._period_ns
-        return early_s > 0 and self._opening.wait(early_s)
+        return early_s > 0 and self._opening.stop.wait(early_s)
+
+
+class Cap:
+    """Lets at most `fps` frames a second pass, all when it is None."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._gap_ns = round(1e9 / fps) if fps else 0
+        self._next_ns = 0
+
+    def passes(self, now_ns: int) -> bool:
+        """Whether a frame of this time may; a tenth early is in time, or jitter would halve a rate just at the cap."""
+        if now_ns < self._next_ns - self._gap_ns // 10:
+            return False
+        due_ns = self._next_ns + self._gap_ns
+        self._next_ns = due_ns if due_ns > now_ns else now_ns + self._gap_ns
+        return True

@@ -1,25 +1,32 @@
-"""A camera's thread: open, read, and when it fails say so, wait, and open it again, for as long as the agent runs."""
+"""A camera's thread: open, read, and when it fails say so, do something about it, and open it again, for ever."""
 
 import logging
-import random
 import threading
-from collections.abc import Callable
+import time
 from typing import Protocol
 
-from edge.cameras.camera import Camera, Opening
+from edge.cameras.camera import Camera, Opening, Settings
+from edge.cameras.ladder import Ladder, Rung, Step
+from edge.cameras.lastresort import LastResort
+from edge.cameras.pace import Cap
+from edge.cameras.process import HungError
+from edge.cameras.stop import StopSign
 from edge.clock import Clock
-from edge.config import CameraConfig
 from edge.errors import CameraError, EdgeError
 from edge.frame import Frame
 from edge.latest import Latest
 from edge.log import Repeats
 from edge.secret import redact
 
-__all__ = ["CameraReader", "Watcher"]
+__all__ = ["CameraReader", "Source", "Watcher"]
 
 log = logging.getLogger(__name__)
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
+_DOING = {
+    "reopen": "opening it again",
+    "restart": "starting its reader anew",
+    "down": "it is down; trying again every few seconds",
+}
 
 
 class Watcher(Protocol):
@@ -28,8 +35,25 @@ class Watcher(Protocol):
     def frame_read(self, camera: str) -> None:
         """One more frame was read."""
 
-    def state_changed(self, camera: str, state: str, reason: str | None) -> None:
-        """`state` is online or offline."""
+    def state_changed(self, camera: str, state: str, reason: str | None, step: Rung | None = None) -> None:
+        """`state` is online or offline; `step` is what is done about it."""
+
+
+class Source(Protocol):
+    """What a camera is opened by; each time anew."""
+
+    def __call__(self, opening: Opening) -> Camera:
+        """Opens it.
+
+        Raises:
+            CameraError: when it is away.
+        """
+
+    def kill(self) -> None:
+        """Kills the process that reads it, where there is one."""
+
+    def close(self) -> None:
+        """Ends everything that opening it has started."""
 
 
 class CameraReader:
@@ -38,25 +62,29 @@ class CameraReader:
     def __init__(
         self,
         name: str,
-        settings: CameraConfig,
-        opener: Callable[[Opening], Camera],
+        settings: Settings,
+        source: Source,
         slots: Latest,
         watcher: Watcher,
         clock: Clock,
+        last_resort: LastResort | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
-        self._opener = opener
+        self._source = source
         self._slots = slots
         self._watcher = watcher
         self._clock = clock
-        self._stop = threading.Event()
+        self._last_resort = last_resort
+        self._ladder = Ladder(reader=settings.live, help_after_s=last_resort.after_s if last_resort else None)
+        self._stop = StopSign()
         self._anew = threading.Event()
         self._repeats = Repeats(log)
         self._online = False
+        self._told: set[str] = set()
         self._frame_id = 0
-        self._gap_ns = round(1e9 / settings.fps) if settings.fps and settings.inferred_kind != "images" else 0
-        self._next_ns = 0
+        # A live camera's process lets no more pass than wanted; here it would be too late to save the decoding.
+        self._cap = Cap(None if settings.live or settings.kind == "images" else settings.fps)
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
 
     def start(self) -> None:
@@ -74,24 +102,26 @@ class CameraReader:
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended within the time."""
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        self._stop.close()
+        return True
 
     def _run(self) -> None:
-        opening = Opening(self._settings, self._clock, self._stop.wait)
-        wait_s = _FIRST_WAIT_S
+        opening = Opening(self._settings, self._clock, self._stop)
         ended = False
         while not (ended or self._stop.is_set()):
-            before = self._frame_id
             try:
                 ended = self._read_until_it_ends(opening)
                 continue
             except EdgeError as e:
-                self._away(str(e))
+                reason, hung = str(e), isinstance(e, HungError)
             except Exception as e:  # whatever a driver throws, the camera is tried again
                 log.debug("camera=%s", self.name, exc_info=True)
-                self._away(f"{type(e).__name__}: {e}")
-            wait_s = _FIRST_WAIT_S if self._frame_id > before else min(wait_s * 2, _LONGEST_WAIT_S)
-            self._stop.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, hides nothing
+                reason, hung = f"{type(e).__name__}: {e}", False
+            if not self._stop.is_set():
+                self._recover(self._ladder.failed(time.monotonic(), hung=hung), redact(reason))
+        self._source.close()
         if ended and not self._stop.is_set():
             log.info("camera=%s ended after %d frames", self.name, self._frame_id)
             self._watcher.state_changed(self.name, "offline", "the file has ended")
@@ -99,21 +129,21 @@ class CameraReader:
 
     def _read_until_it_ends(self, opening: Opening) -> bool:
         """True when the source is at its end for good."""
-        camera = self._opener(opening)
+        camera = self._source(opening)
         try:
             while not self._stop.is_set():
-                stamp = camera.grab()
-                if stamp is None:
+                taken_ns = camera.grab()
+                if taken_ns is None:
                     return not self._settings.loop or self._stop.is_set()
-                if self._gap_ns and not self._due(stamp.mono_ns):
+                if not self._cap.passes(taken_ns):
                     continue
-                image = camera.retrieve()
-                frame = Frame(self.name, self._frame_id, image, stamp.captured_ns, stamp.mono_ns)
+                frame = Frame(self.name, self._frame_id, camera.retrieve(), self._clock.wall_of(taken_ns), taken_ns)
                 self._frame_id += 1
                 self._back(frame)
                 self._watcher.frame_read(self.name)
                 if not self._slots.put(frame):
                     return True
+                del frame  # its memory goes back to the reader when nobody else looks at it
                 if self._anew.is_set():
                     self._anew.clear()
                     raise CameraError("opened anew by command")
@@ -121,34 +151,37 @@ class CameraReader:
             camera.close()
         return True
 
-    def _due(self, now_ns: int) -> bool:
-        """Whether a frame may pass the cap; a tenth early is in time, or jitter would halve a rate just at it."""
-        if now_ns < self._next_ns - self._gap_ns // 10:
-            return False
-        due_ns = self._next_ns + self._gap_ns
-        self._next_ns = due_ns if due_ns > now_ns else now_ns + self._gap_ns
-        return True
+    def _recover(self, step: Step, reason: str) -> None:
+        """Tells what is wrong and what is done about it, each kind of step once, and does it."""
+        doing = _DOING.get(step.rung, "")
+        if step.rung == "command" and self._last_resort is not None:
+            doing = self._last_resort.take(self._clock)
+        self._repeats.failed(f"camera={self.name} is away: {reason}; {doing}")
+        if self._online:
+            self._online = False
+            self._told.clear()
+        if not self._told:
+            self._slots.gone(self.name)
+        if step.rung not in self._told or step.rung == "command":
+            self._told.add(step.rung)
+            self._watcher.state_changed(self.name, "offline", f"{reason}; {doing}", step.rung)
+        if step.kill:
+            self._source.kill()
+        self._stop.wait(step.wait_s)
 
     def _back(self, frame: Frame) -> None:
+        self._ladder.worked(time.monotonic())
         if self._online:
             return
         failures = self._repeats.succeeded()
         self._online = True
-        kind = self._settings.inferred_kind
+        self._told.clear()
         log.info(
             "camera=%s online kind=%s size=%dx%d after=%d failures",
             self.name,
-            kind,
+            self._settings.kind,
             frame.width,
             frame.height,
             failures,
         )
         self._watcher.state_changed(self.name, "online", None)
-
-    def _away(self, reason: str) -> None:
-        reason = redact(reason)
-        self._repeats.failed(f"camera={self.name} is away: {reason}; trying again")
-        if self._online or self._repeats.count == 1:
-            self._online = False
-            self._slots.gone(self.name)
-            self._watcher.state_changed(self.name, "offline", reason)

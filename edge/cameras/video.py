@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.cameras.camera import Camera, Opening, Stamp
+from edge.cameras.camera import Camera, Opening
 from edge.cameras.capture import Capture, backend
 from edge.cameras.pace import Pace
 from edge.errors import CameraError
@@ -33,7 +33,7 @@ def open_video(opening: Opening) -> Camera:
 
 class _Video:
     def __init__(self, opening: Opening, path: str) -> None:
-        self._capture = Capture(opening, path, backend(cv2.CAP_FFMPEG), (), f"{path}: not a video that OpenCV reads")
+        self._capture = Capture(opening, path, backend(cv2.CAP_FFMPEG), (), path, "not a video that OpenCV reads")
         self._path = path
         self._frames = 0
         fps = self._capture.get(cv2.CAP_PROP_FPS)
@@ -48,9 +48,9 @@ class _Video:
                 self.close()
                 raise
 
-    def grab(self) -> Stamp | None:
-        stamp = self._capture.grab()
-        if stamp is None:
+    def grab(self) -> int | None:
+        taken_ns = self._capture.grab()
+        if taken_ns is None:
             if self._frames == 0:
                 raise CameraError(f"{self._path}: holds no frame that can be read")
             if self._expected > 0 and self._frames < 0.9 * self._expected and not self._opening.settings.start_s:
@@ -61,11 +61,11 @@ class _Video:
             if self._pace.wait():
                 return None
             # The file was ready early; to a viewer the picture is taken when its time has come.
-            return self._opening.stamp()
-        return stamp
+            return self._opening.now()
+        return taken_ns
 
-    def retrieve(self) -> Image:
-        return self._capture.retrieve()
+    def retrieve(self, into: Image | None = None) -> Image:
+        return self._capture.retrieve(into)
 
     def close(self) -> None:
         self._capture.close()

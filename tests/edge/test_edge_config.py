@@ -51,7 +51,7 @@ def test_load_when_little_is_given_then_defaults_and_paths_from_the_files_folder
         ('source = "video.avi"', 'source = "v.avi"\nkind = "url"', "cameras.door: kind 'url' needs a source such as"),
         ('source = "video.avi"', "source = 0\nloop = true", "cameras.door: pace, loop and start_s are for files"),
         ('source = "video.avi"', 'source = "v"\npace = "fast"\nfps = 3', "cameras.door: pace 'fast' uses every frame"),
-        ('source = "video.avi"', 'source = "v"\nwidth = 640', "cameras.door: width and height are for V4L2"),
+        ('source = "video.avi"', 'source = "v"\nwidth = 640', "cameras.door: width and height are for cameras"),
         ('node = "kerb-1"', 'broker = "localhost"', "mqtt.broker: a broker looks like mqtt://host:1883"),
         ('node = "kerb-1"', 'broker = "mqtt://u:p@h"', "mqtt.broker: credentials do not belong in the URL"),
         ('node = "kerb-1"', 'password_file = "p"', "mqtt: password_file needs a username"),
