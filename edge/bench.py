@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cameras import Opening, open_camera
+from edge.cameras import NeverStop, Opening, Settings, open_camera
 from edge.clock import Clock
 from edge.config import CameraConfig, Config
 from edge.delivery import Delivery
@@ -110,8 +110,8 @@ def _frames(stage: Stage, source: str | None, size: tuple[int, int]) -> Iterator
         jpeg = cv2.imencode(".jpg", picture)[1]
         yield lambda: born(lambda: np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8))
         return
-    settings = CameraConfig(source=source, pace="fast")
-    opening = Opening(settings, clock, lambda _seconds: False)
+    config = CameraConfig(source=source, pace="fast")
+    opening = Opening(Settings.of({**config.model_dump(mode="json"), "kind": config.inferred_kind}), clock, NeverStop())
     camera = open_camera(opening)
 
     def read() -> Image:

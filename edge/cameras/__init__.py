@@ -3,8 +3,9 @@
 from importlib import import_module
 
 from edge.cameras.camera import Camera, Opener, Opening, Settings
+from edge.cameras.stop import NeverStop
 
-__all__ = ["OPENERS", "Camera", "Opener", "Opening", "Settings", "open_camera"]
+__all__ = ["OPENERS", "Camera", "NeverStop", "Opener", "Opening", "Settings", "open_camera"]
 
 # By name, not imported: a reader's process loads the libraries of its own camera only.
 OPENERS = {

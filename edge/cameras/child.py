@@ -10,13 +10,13 @@ import os
 import signal
 import socket
 import sys
-import time
 
 from edge.cameras import open_camera
 from edge.cameras.camera import Camera, Opening, Settings
 from edge.cameras.judge import check_size, digest
 from edge.cameras.pace import Cap
 from edge.cameras.ring import RingWriter
+from edge.cameras.stop import NeverStop
 from edge.cameras.wire import CLOSE, Lent, close_all, pack_frame, pack_note, receive, unpack
 from edge.clock import Clock
 from edge.errors import CameraError, EdgeError
@@ -24,20 +24,6 @@ from edge.errors import CameraError, EdgeError
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
-
-
-class _NeverStops:
-    """The process is told to stop by its socket, or killed."""
-
-    def is_set(self) -> bool:
-        return False
-
-    def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
-
-    def fileno(self) -> int:
-        return -1
 
 
 class _AgentGoneError(Exception):
@@ -69,7 +55,7 @@ class _Reader:
     def _read(self, settings: Settings, number: int) -> None:
         """Until it is told to close, or the camera fails. `number` tells this opening from those before."""
         try:
-            camera = open_camera(Opening(settings, Clock(), _NeverStops()))
+            camera = open_camera(Opening(settings, Clock(), NeverStop()))
         except Exception as e:  # noqa: BLE001 - whatever a driver throws: it is the agent that decides
             self._say(failed=number, reason=_reason(e))
             return

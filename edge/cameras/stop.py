@@ -3,8 +3,9 @@
 import contextlib
 import os
 import threading
+import time
 
-__all__ = ["StopSign"]
+__all__ = ["NeverStop", "StopSign"]
 
 
 class StopSign:
@@ -39,3 +40,20 @@ class StopSign:
             setattr(self, name, closed)
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+class NeverStop:
+    """For those who are ended in another way."""
+
+    def is_set(self) -> bool:
+        """Never."""
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps."""
+        time.sleep(seconds)
+        return False
+
+    def fileno(self) -> int:
+        """There is nothing to wait for."""
+        return -1

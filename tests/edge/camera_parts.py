@@ -3,26 +3,12 @@
 import time
 from contextlib import contextmanager
 
-from edge.cameras import Opening, Settings
+from edge.cameras import NeverStop, Opening, Settings
 from edge.cameras.reader import CameraReader
 from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.config import CameraConfig
 from edge.latest import Latest
-
-
-class Go:
-    """Nobody ever stops it."""
-
-    def is_set(self):
-        return False
-
-    def wait(self, seconds):
-        time.sleep(seconds)
-        return False
-
-    def fileno(self):
-        return -1
 
 
 def settings_of(source, **settings):
@@ -31,7 +17,7 @@ def settings_of(source, **settings):
 
 
 def opening(source, **settings):
-    return Opening(settings_of(source, **settings), Clock(), Go())
+    return Opening(settings_of(source, **settings), Clock(), NeverStop())
 
 
 class Watcher:
