@@ -26,8 +26,11 @@ class Next(Protocol):
     def start(self) -> None:
         """Begins."""
 
-    def take(self) -> Item:
-        """Waits for the next."""
+    def take(self, timeout_s: float) -> Item | None:
+        """Waits for the next; None when there was none in time."""
+
+    def use(self, stage: Stage) -> None:
+        """Another model takes over."""
 
     def stop(self, timeout_s: float) -> bool:
         """Ends, once the slots are closed; whether it did in time."""
@@ -42,9 +45,13 @@ class OnTime:
     def start(self) -> None:
         """Nothing to begin."""
 
-    def take(self) -> Item:
+    def take(self, timeout_s: float) -> Item | None:
         """Waits for the next."""
-        return self._slots.take(), None
+        item = self._slots.take(timeout_s)
+        return None if item is None and not self._slots.done else (item, None)
+
+    def use(self, stage: Stage) -> None:
+        """Nothing is prepared here."""
 
     def stop(self, timeout_s: float) -> bool:  # noqa: ARG002 - it has no thread
         """Nothing to end."""
@@ -64,9 +71,16 @@ class Ahead:
         """Starts the thread."""
         self._thread.start()
 
-    def take(self) -> Item:
+    def take(self, timeout_s: float) -> Item | None:
         """Waits for the next."""
-        return self._ready.get()
+        try:
+            return self._ready.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def use(self, stage: Stage) -> None:
+        """Prepares for another model from now on; what is prepared already, that one will not take."""
+        self._stage = stage
 
     def stop(self, timeout_s: float) -> bool:
         """Gives up what nobody asked for, so that the thread comes to its end."""

@@ -1,11 +1,16 @@
 """The composition root: builds the agent from its configuration, starts it, and stops it in order."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
 
 from edge import __version__
-from edge.admission import admitted
+from edge.admission import admitted, trust_of, versions_of
 from edge.cameras import Settings
 from edge.cameras.lastresort import LastResort
 from edge.cameras.reader import CameraReader
@@ -15,14 +20,15 @@ from edge.commands import Gate
 from edge.config import CameraConfig, Config
 from edge.control import Control
 from edge.delivery import Delivery
-from edge.desk import Desk
-from edge.errors import SessionError
+from edge.desk import Desk, Done
+from edge.errors import ConfigError
 from edge.events import Events
 from edge.health import Health
 from edge.homeassistant import Seen, discovery, discovery_topic, status_topic
 from edge.latest import Latest
 from edge.liveness import Liveness
 from edge.message import Importance, Message, encode
+from edge.modelhost import ModelHost, first_stage, models_of
 from edge.payloads import Payloads, board
 from edge.pipeline import Pipeline
 from edge.report import Report
@@ -30,15 +36,17 @@ from edge.scene import Scene
 from edge.sequence import default_state_dir, new_id
 from edge.signing import Keys
 from edge.stages import Stage
-from edge.tuned import options_for
+from edge.updates.state import Request, Update
+from edge.updates.steps import Steps
+from edge.updates.updater import Updater
 
 __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-_TASKS = frozenset({"classification", "detection"})
 _CAMERAS_STOP_S = 4.5
 _DESK_STOP_S = 1.0
+_UPDATES_STOP_S = 1.0
 DRAIN_S = 2.0
 
 
@@ -60,30 +68,32 @@ class Agent:
     ) -> None:
         self._config = config
         self._changed = changed
-        clock = clock or Clock()
+        self._models = models_of(config)
+        if not self._models.own():
+            raise ConfigError(
+                f"another agent runs as node {config.mqtt.node!r}, or its model is being updated "
+                f"(its lock is in {self._models.folder}); stop it first, or wait"
+            )
+        try:
+            self._build(config, on_end, clock or Clock(), reload)
+        except BaseException:
+            self._models.release()
+            raise
+
+    def _build(
+        self, config: Config, on_end: Callable[[str | None], None], clock: Clock, reload: Callable[[], None] | None
+    ) -> None:
         mqtt = config.mqtt
-        bundle = admitted(config)
-        if bundle.manifest.task not in _TASKS:
-            raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
-        options = options_for(bundle, config.model, config.state_dir or default_state_dir())
-        stage = Stage(bundle, options, threshold=config.model.threshold)
-        manifest = bundle.manifest
-        self._provider = stage.session.provider
-        self._fell_away = dict(stage.session.fell_away)
+        stage = first_stage(config, self._models)
+        self._tell_of(stage)
         boot_id = new_id(clock.wall_ns())
         self._payloads = payloads = Payloads(
             root=mqtt.root,
             node=mqtt.node,
             boot_id=boot_id,
             clock=clock,
-            model={
-                "name": manifest.name,
-                "version": manifest.version,
-                "sha256": bundle.digest,
-                "precision": manifest.precision,
-                "provider": stage.session.provider,
-            },
-            labels=bundle.labels,
+            model=_identity(stage),
+            labels=stage.bundle.labels,
         )
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         self._control = control = Control(list(enabled), reload)
@@ -91,18 +101,8 @@ class Agent:
         self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock, hearing=self._desk)
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
-        exclusive = manifest.task == "classification"
-        ev = config.events
-        self._events = Events(
-            payloads,
-            delivery.outbox,
-            {name: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for name in enabled},
-            delivery.sequence.next,
-            threshold=stage.threshold,
-            labels=ev.labels,
-            counts=ev.counts,
-            frames_per_s=ev.frames_per_s,
-        )
+        self._enabled = tuple(enabled)
+        self._events = self._events_of(stage)
         lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
         self._slots = Latest(list(enabled), lossless=lossless)
         readers = [self._reader(name, camera, clock) for name, camera in enabled.items()]
@@ -119,8 +119,9 @@ class Agent:
             looks=control.looks,
             liveness=self._liveness,
         )
+        self._readers = readers
         control.attach(self._events, readers)
-        self._unknown = sorted(set(ev.labels) - set(bundle.labels))
+        self._updater = self._build_updater(stage)
 
     def _reader(self, name: str, camera: CameraConfig, clock: Clock) -> CameraReader:
         settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
@@ -134,13 +135,7 @@ class Agent:
     def start(self) -> None:
         """Starts every thread."""
         config = self._config
-        for label in self._unknown:
-            log.warning("events.labels: the model has no label %r", label)
-        for provider, reason in self._fell_away.items():
-            log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
-        cameras = {name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in config.cameras.items()}
-        runtime = {"provider": self._provider, "fell_away": self._fell_away}
-        self._report.born(runtime=runtime, cameras=cameras, changed=self._changed)
+        self._introduce_ourselves()
         for name, camera in config.cameras.items():
             if not camera.enabled:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
@@ -150,6 +145,74 @@ class Agent:
             self._control.restore(self._desk.saved("threshold"))
         self._delivery.start()
         self._pipeline.start()
+        if config.updates.enabled:
+            self._updater.start()
+
+    def _introduce_ourselves(self) -> None:
+        cameras = {name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in self._config.cameras.items()}
+        runtime = {"provider": self._provider, "fell_away": self._fell_away}
+        self._report.born(runtime=runtime, cameras=cameras, changed=self._changed)
+        self._report.update(self._updater.current, None)
+
+    def _tell_of(self, stage: Stage) -> None:
+        self._provider = stage.session.provider
+        self._fell_away = dict(stage.session.fell_away)
+        for label in sorted(set(self._config.events.labels) - set(stage.bundle.labels)):
+            log.warning("events.labels: the model has no label %r", label)
+        for provider, reason in self._fell_away.items():
+            log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
+
+    def _events_of(self, stage: Stage) -> Events:
+        ev = self._config.events
+        exclusive = stage.bundle.manifest.task == "classification"
+        return Events(
+            self._payloads,
+            self._delivery.outbox,
+            {n: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for n in self._enabled},
+            self._delivery.sequence.next,
+            threshold=stage.threshold,
+            labels=ev.labels,
+            counts=ev.counts,
+            frames_per_s=ev.frames_per_s,
+        )
+
+    def _take_over(self, stage: Stage) -> None:
+        """Another model from the next frame on; what was in view has left under the old one. On the inference thread."""
+        self._events.close()
+        self._tell_of(stage)
+        self._payloads = replace(self._payloads, model=_identity(stage), labels=stage.bundle.labels)
+        self._report.use(self._payloads)
+        self._events = self._events_of(stage)
+        self._control.attach(self._events, self._readers)
+        self._pipeline.use(stage, self._events)
+        self._events.open()
+        self._introduce_ourselves()
+        if self._desk is not None and self._config.homeassistant.enabled:
+            self._introduce()
+
+    def _build_updater(self, stage: Stage) -> Updater:
+        config, stop = self._config, threading.Event()
+        host = ModelHost(config, stage, self._pipeline, self._health, self._take_over)
+        steps = Steps(
+            self._models,
+            host,
+            config.updates,
+            trust_of(config),
+            versions_of(config),
+            configured=lambda: admitted(config),
+            stopping=stop.is_set,
+        )
+        return Updater(steps, self._update_changed, stop=stop)
+
+    def _update_changed(self, update: Update) -> None:
+        self._report.update(update, self._updater.percent)
+
+    def _update_by_command(self, args: dict[str, Any]) -> Done:
+        try:
+            request = Request(id=new_id(self._payloads.clock.wall_ns()), url=args["url"], sha256=args["sha256"])
+        except ValidationError:
+            raise ConfigError("url: https:// or file:// it must be") from None
+        return {"update": self._updater.request(request).request.id}, {}
 
     def _build_desk(self) -> Desk | None:
         config, payloads = self._config, self._payloads
@@ -166,11 +229,17 @@ class Agent:
         return Desk(
             payloads,
             gate,
-            self._control.verbs() if commands.enabled else {},
+            self._verbs() if commands.enabled else {},
             self._control.switches() if commands.enabled else {},
             hello=status_topic(home.prefix) if home.enabled else None,
             introduce=self._introduce if home.enabled else lambda: None,
         )
+
+    def _verbs(self) -> dict[str, Callable[[dict[str, Any]], Done]]:
+        verbs = dict(self._control.verbs())
+        if self._config.updates.enabled:
+            verbs["update"] = self._update_by_command
+        return verbs
 
     def _introduce(self) -> None:
         """Tells Home Assistant what there is."""
@@ -213,9 +282,11 @@ class Agent:
         """Stops everything in order; whether every thread has ended."""
         begun = time.monotonic()
         stuck: list[str] = []
+        self._updater.ask_to_stop()
         for step in (
             self._stop_pipeline,
             self._stop_desk,
+            self._stop_updates,
             self._say_last_words,
             lambda: self._stop_uplink(drain_s),
             self._close,
@@ -236,6 +307,9 @@ class Agent:
     def _stop_desk(self) -> list[str]:
         return [] if self._desk is None or self._desk.close(_DESK_STOP_S) else ["commands"]
 
+    def _stop_updates(self) -> list[str]:
+        return [] if self._updater.stop(_UPDATES_STOP_S) else ["updates"]
+
     def _say_last_words(self) -> list[str]:
         self._events.close()
         for name in self._health.online():
@@ -248,4 +322,17 @@ class Agent:
 
     def _close(self) -> list[str]:
         self._delivery.close()
+        self._models.release()
         return []
+
+
+def _identity(stage: Stage) -> dict[str, Any]:
+    """The model as every event names it."""
+    manifest = stage.bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": stage.bundle.digest,
+        "precision": manifest.precision,
+        "provider": stage.session.provider,
+    }

@@ -93,7 +93,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_demo(commands)
     _add_service(commands)
+    _add_update(commands)
     return parser
+
+
+def _add_update(commands: "Commands") -> None:
+    text = "Bring a new model to the node: verified, proven beside the old one, switched to, and watched."
+    update = _command(commands, "update", verbs.update, text, "street.zip -c /etc/gluon-edge/agent.toml")
+    update.add_argument("what", metavar="FILE.zip|URL", help="a bundle's zip, or where it is: https://...")
+    update.add_argument("--sha256", metavar="HEX", help="what a URL's archive must have")
+    update.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        default=Path("/etc/gluon-edge/agent.toml"),
+        metavar="FILE",
+        help="the node's configuration (default: /etc/gluon-edge/agent.toml)",
+    )
+    update.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="where the agent keeps its state, if not as configured"
+    )
+    _add_json(update)
 
 
 def _add_service(commands: "Commands") -> None:

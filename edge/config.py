@@ -21,6 +21,7 @@ from pydantic import (
 __all__ = [
     "IMAGE_SUFFIXES",
     "Address",
+    "AwsConfig",
     "CameraConfig",
     "CameraKind",
     "CommandsConfig",
@@ -31,6 +32,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "SpoolConfig",
+    "UpdatesConfig",
 ]
 
 CameraKind = Literal["gstreamer", "images", "pattern", "picamera", "url", "v4l2", "video"]
@@ -39,7 +41,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 _STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https"})
 _PATTERN = re.compile(r"pattern(:[1-9][0-9]{0,9})?")
 _PICAMERA = re.compile(r"picamera(:[0-9]{1,2})?")
-_RESERVED_CAMERAS = frozenset({"status", "info", "health", "gap", "cmd", "ack"})
+_RESERVED_CAMERAS = frozenset({"status", "info", "health", "gap", "cmd", "ack", "update"})
 
 
 def _kind_by_words(source: str, kind: CameraKind | None) -> CameraKind | None:
@@ -289,6 +291,30 @@ class HealthConfig(_Section):
     every_s: Seconds = 10.0
 
 
+class UpdatesConfig(_Section):
+    """`[updates]`: what a new model may take, and what it must prove before it takes over."""
+
+    enabled: bool = True
+    max_bytes: Annotated[int, Field(ge=1 << 10, le=1 << 36)] = 512 << 20
+    ca_file: LocalPath | None = None
+    probe_s: Seconds = 120.0
+    max_memory_mb: Annotated[int, Field(ge=64, le=1 << 20)] = 2048
+    max_cpu_s: Annotated[int, Field(ge=1, le=86_400)] = 600
+    shadow_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    shadow_frames: Annotated[int, Field(ge=0, le=100_000)] = 20
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_slowdown: Annotated[float, Field(gt=0, le=1e6)] = 2.0
+    watch_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+
+class AwsConfig(_Section):
+    """`[aws]`: device management by AWS IoT Core; off without a thing."""
+
+    thing: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9:_-]{1,128}$")] | None = None
+    jobs: bool = True
+    shadow: Annotated[str, StringConstraints(pattern=r"^[$a-zA-Z0-9:_-]{1,64}$")] | None = "gluon-edge"
+
+
 class Config(_Section):
     """An agent's configuration."""
 
@@ -301,6 +327,8 @@ class Config(_Section):
     commands: CommandsConfig = CommandsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     health: HealthConfig = HealthConfig()
+    updates: UpdatesConfig = UpdatesConfig()
+    aws: AwsConfig = AwsConfig()
     state_dir: LocalPath | None = None
 
     @field_validator("cameras")

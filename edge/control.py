@@ -20,12 +20,15 @@ class Control:
         self._detect = dict.fromkeys(cameras, True)
         self._reload = reload
         self._events: Events | None = None
+        self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
 
     def attach(self, events: Events, readers: Sequence[CameraReader]) -> None:
         """What it moves."""
         self._events = events
         self._readers = {r.name: r for r in readers}
+        if self._threshold is not None:
+            events.set_threshold(self._threshold)
 
     def looks(self, camera: str) -> bool:
         """Whether a camera's frames are to be used."""
@@ -49,6 +52,7 @@ class Control:
     def restore(self, threshold: Any) -> None:
         """A threshold that an earlier run was told."""
         if self._events is not None and isinstance(threshold, float) and 0 <= threshold <= 1:
+            self._threshold = threshold
             self._events.set_threshold(threshold)
 
     def _switch(self, camera: str, *, on: bool) -> None:
@@ -67,7 +71,7 @@ class Control:
     def _set_threshold(self, args: dict[str, Any]) -> Done:
         if self._events is None:
             raise PermanentError("nothing looks yet")
-        value = float(args["value"])
+        value = self._threshold = float(args["value"])
         self._events.set_threshold(value)
         return {"value": value}, {"threshold": value}
 

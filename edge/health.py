@@ -70,6 +70,11 @@ class Health:
         with self._lock:
             self._failures += 1
 
+    def failed(self) -> int:
+        """How often the model has failed on a frame."""
+        with self._lock:
+            return self._failures
+
     def camera_state(self, camera: str, state: str) -> None:
         """A camera went online or offline."""
         with self._lock:

@@ -109,11 +109,12 @@ def discovery(
         "model",
         "Model",
         title=str(model.get("name", "model")),
-        state_topic=f"{base}/info",
-        value_template="{{ value_json.model.version }}",
-        latest_version_topic=f"{base}/info",
-        latest_version_template=(
-            "{{ value_json.update.latest_version if value_json.update is defined else value_json.model.version }}"
+        state_topic=f"{base}/update",
+        # Its schema takes these keys and no others.
+        value_template=(
+            "{{ {'title': value_json.title, 'installed_version': value_json.installed_version, "
+            "'latest_version': value_json.latest_version, 'in_progress': value_json.in_progress, "
+            "'update_percentage': value_json.update_percentage} | tojson }}"
         ),
         entity_category="diagnostic",
     )

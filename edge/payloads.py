@@ -13,10 +13,21 @@ from edge.frame import Frame
 from edge.scene import Change, Sighting
 from edge.sequence import topic_name
 from edge.stages import Timing
+from edge.updates.state import Update
 
 __all__ = ["SCHEMAS", "Payloads", "board"]
 
-SCHEMAS = ("ack/1.0", "command/1.0", "event/1.0", "frame/1.0", "gap/1.0", "health/1.0", "info/1.0", "state/1.0")
+SCHEMAS = (
+    "ack/1.0",
+    "command/1.0",
+    "event/1.0",
+    "frame/1.0",
+    "gap/1.0",
+    "health/1.0",
+    "info/1.0",
+    "state/1.0",
+    "update/1.0",
+)
 _MAX_LABELS_TOLD = 300
 
 
@@ -118,6 +129,27 @@ class Payloads:
             "labels": [{"label": a, "topic": b} for a, b in zip(self.labels, self.count_topics(), strict=True)]
             if told
             else None,
+        }
+
+    def update(self, update: Update | None, percent: int | None) -> dict[str, Any]:
+        """`update`: in the words of Home Assistant's update entity, and the phase."""
+        under_way = update is not None and not update.over
+        latest = update.version if update is not None and under_way and update.version else self.model["version"]
+        return {
+            "schema": "update/1.0",
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "id": None if update is None else update.request.id,
+            "phase": None if update is None else update.phase,
+            "reason": None if update is None else update.reason,
+            "title": self.model["name"],
+            "installed_version": self.model["version"],
+            "latest_version": latest,
+            "in_progress": under_way,
+            "update_percentage": percent if under_way else None,
+            "sha256": self.model["sha256"],
+            "found": {} if update is None else update.found,
+            "at": iso_utc(self.clock.wall_ns()),
         }
 
     def health(self, figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The threads between cameras and events: one a camera, one for the model; their life and their death."""
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ __all__ = ["Pipeline", "Sink"]
 log = logging.getLogger(__name__)
 
 _TOO_MANY_FAILURES = 30
+_TURN_S = 0.5
 
 
 class Sink(Protocol):
@@ -68,7 +70,9 @@ class Pipeline:
         self._liveness = liveness or Liveness(health.online)
         self._blind: set[str] = set()
         self._repeats = Repeats(log)
+        self._between: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self.tap: Callable[[Frame, Result, Timing], None] | None = None
 
     def start(self) -> None:
         """Starts the threads; without cameras there are none."""
@@ -77,6 +81,20 @@ class Pipeline:
             self._thread.start()
         for reader in self._readers:
             reader.start()
+
+    def use(self, stage: Stage, sink: Sink) -> None:
+        """Looks with another model from now on; only between two frames."""
+        self._stage, self._sink = stage, sink
+        self._next.use(stage)
+
+    def between_frames(self, action: Callable[[], None], timeout_s: float) -> bool:
+        """Has something done on the inference thread between two frames; whether it was, within the time."""
+        if not self._readers:
+            action()
+            return True
+        done = threading.Event()
+        self._between.put((action, done))
+        return done.wait(timeout_s)
 
     def stop(self, timeout_s: float) -> list[str]:
         """Stops cameras, then the model; the names of the threads that would not end in time."""
@@ -96,7 +114,11 @@ class Pipeline:
     def _run(self) -> None:
         reason: str | None = None
         while reason is None:
-            item, prepared = self._next.take()
+            taken = self._next.take(_TURN_S)
+            self._do_what_waits()
+            if taken is None:
+                continue
+            item, prepared = taken
             if item is None:
                 break
             self._liveness.begin()
@@ -117,6 +139,15 @@ class Pipeline:
                 log.exception("camera=%s: unexpected; going on with the next frame", item.camera)
         self._on_end(reason)
 
+    def _do_what_waits(self) -> None:
+        while not self._between.empty():
+            action, done = self._between.get()
+            try:
+                action()
+                done.set()
+            except Exception:  # as above
+                log.exception("unexpected between two frames")
+
     def _use(self, frame: Frame, prepared: Prepared | None) -> None:
         if not self._looks(frame.camera):
             if frame.camera not in self._blind:
@@ -129,6 +160,9 @@ class Pipeline:
         if self._repeats.count:
             log.info("the model works again after %d failures", self._repeats.succeeded())
         self._sink.seen(frame, result, timing)
+        tap = self.tap
+        if tap is not None:
+            tap(frame, result, timing)
         age_ms = (self._clock.mono_ns() - frame.mono_ns) / 1e6
         self._health.frame_used(
             frame.camera, age_ms=age_ms, pre_ms=timing.pre_ms, infer_ms=timing.infer_ms, post_ms=timing.post_ms

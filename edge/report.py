@@ -8,6 +8,7 @@ from edge.health import Health
 from edge.message import IllegalMessageError, Importance, Message, encode
 from edge.outbox import Outbox
 from edge.payloads import Payloads
+from edge.updates.state import Update
 
 __all__ = ["Report"]
 
@@ -31,6 +32,15 @@ class Report:
         if changed:
             info["changed"] = list(changed)[:_MAX_CHANGED]
         self._put(("info",), info, Importance.B, qos=1, last_value=True)
+
+    def use(self, payloads: Payloads) -> None:
+        """Speaks of another model from now on."""
+        self._payloads = payloads
+
+    def update(self, update: Update | None, percent: int | None) -> None:
+        """`update`: which model runs, and how far another one has come; retained, and sent again on every connect."""
+        payload = self._payloads.update(update, percent)
+        self._put(("update",), payload, Importance.B, qos=1, last_value=True)
 
     def frame_read(self, camera: str) -> None:
         """A camera gave a frame."""

@@ -26,11 +26,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A frame as the model takes it: uint8 [1, height, width, 3] RGB, where it came from, and what that took."""
+    """A frame as one bundle's model takes it: uint8 [1, height, width, 3] RGB, where it came from, and what that took."""
 
     tensor: NDArray[np.uint8]
     placement: Placement
     pre_ms: float
+    bundle: Bundle
 
 
 def prepare_for(bundle: Bundle, image: Image) -> tuple[NDArray[np.uint8], Placement]:
@@ -66,17 +67,17 @@ class Stage:
         """The part of the work that any thread may do beforehand."""
         start = time.perf_counter()
         tensor, placement = prepare_for(self.bundle, image)
-        return Prepared(tensor[None], placement, (time.perf_counter() - start) * 1e3)
+        return Prepared(tensor[None], placement, (time.perf_counter() - start) * 1e3, self.bundle)
 
     def __call__(self, image: Image, prepared: Prepared | None = None) -> tuple[Result, Timing]:
         """Image uint8 [H, W, 3] BGR -> its result in pixels of that image, and what it took.
 
-        `prepared` is what `prepare` made of the same image, if that was done already.
+        `prepared` is what `prepare` made of the same image, if that was done already; another model's is not taken.
 
         Raises:
             SessionError: when the runtime fails.
         """
-        ready = prepared or self.prepare(image)
+        ready = prepared if prepared is not None and prepared.bundle is self.bundle else self.prepare(image)
         t1 = time.perf_counter()
         outputs = self.session.infer(ready.tensor)
         t2 = time.perf_counter()

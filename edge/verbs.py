@@ -32,6 +32,7 @@ __all__ = [
     "predict",
     "run",
     "service",
+    "update",
     "watch",
 ]
 
@@ -250,6 +251,34 @@ def demo(args: argparse.Namespace) -> int:
     from edge.demo import demo as show
 
     return show(DemoOptions(args.bundle, args.source, args.output, args.start, args.seconds))
+
+
+def update(args: argparse.Namespace) -> int:
+    """A new model for the node."""
+    from edge.configfile import load_config
+    from edge.updates.handover import bring
+
+    config = load_config(args.config)
+    state = args.state_dir or config.state_dir or _state_of_the_service()
+    ended = bring(
+        config.model_copy(update={"state_dir": state}),
+        args.what,
+        args.sha256,
+        lambda u: print(f"{u.phase}{f': {u.reason}' if u.reason else ''}", file=sys.stderr, flush=True),
+    )
+    good = ended.phase in {"committed", "watching"}
+    if args.json:
+        print(json.dumps({"ok": good, **ended.model_dump(mode="json", exclude={"request": {"url"}})}))
+    elif good:
+        later = "" if ended.phase == "committed" else "; no agent runs: the next one that starts watches it"
+        print(f"{ended.name} {ended.version} is installed{later}")
+    return 0 if good else fail(f"{ended.phase}: {ended.reason}")
+
+
+def _state_of_the_service() -> Path | None:
+    """The state of gluon-edge.service when that is installed here and we are not it."""
+    folder = Path("/var/lib/gluon-edge")
+    return folder if "STATE_DIRECTORY" not in os.environ and folder.is_dir() else None
 
 
 def service(args: argparse.Namespace) -> int:

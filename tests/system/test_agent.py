@@ -78,7 +78,14 @@ def test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go
     assert subscriber.payloads("door/count/red") == [0, 1, 0]
     states = [p["state"] for p in subscriber.payloads("door/state")]
     assert states == ["online", "offline"]
-    assert assert_valid(subscriber.messages) == {"event/1.0", "frame/1.0", "health/1.0", "info/1.0", "state/1.0"}
+    assert assert_valid(subscriber.messages) == {
+        "event/1.0",
+        "frame/1.0",
+        "health/1.0",
+        "info/1.0",
+        "state/1.0",
+        "update/1.0",
+    }
     frames = subscriber.payloads("door/frame")
     assert 15 <= len(frames) <= 25, "4.5 s at 5 frames a second"
     assert [m.qos for m in subscriber.messages if m.topic.endswith("/event")] == [1] * 4
@@ -106,6 +113,7 @@ def test_run_when_a_subscriber_comes_late_then_retained_topics_tell_it_the_state
     assert retained == {
         "edge/n1/status",
         "edge/n1/info",
+        "edge/n1/update",
         "edge/n1/door/state",
         "edge/n1/door/detect/state",
         "homeassistant/device/n1/config",

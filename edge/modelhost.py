@@ -1,0 +1,109 @@
+"""The model at work on a node: which one to start with, and another in its place while cameras go on."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.admission import admitted, trust_of
+from edge.bundle import Bundle
+from edge.config import Config
+from edge.errors import SessionError
+from edge.frame import Frame
+from edge.health import Health
+from edge.pipeline import Pipeline
+from edge.results import Result
+from edge.sequence import default_state_dir
+from edge.session import SessionOptions
+from edge.stages import Stage, Timing
+from edge.tuned import options_for
+from edge.updates import Models
+
+__all__ = ["ModelHost", "first_stage", "models_of"]
+
+log = logging.getLogger(__name__)
+
+_TASKS = frozenset({"classification", "detection"})
+_SWITCH_S = 30.0
+
+
+def models_of(config: Config) -> Models:
+    """The folder of a node's installed models."""
+    return Models((config.state_dir or default_state_dir()) / f"{config.mqtt.node}.models")
+
+
+def first_stage(config: Config, models: Models) -> Stage:
+    """The model to start with, loaded: one that cannot be makes way for the one before.
+
+    Raises:
+        EdgeError: when none can be used.
+    """
+    trust = trust_of(config)
+    bundle = models.choose(lambda: admitted(config), trust)
+    while True:
+        try:
+            return _load(config, bundle)
+        except SessionError as e:
+            if models.state.active is None:
+                raise
+            models.roll_back(f"it cannot be loaded: {e}"[:500])
+        bundle = models.pick(lambda: admitted(config), trust)
+
+
+class ModelHost:
+    """The agent as `edge.updates` knows it. `take_over` makes what belongs to a stage and has the pipeline use it."""
+
+    lives = True
+
+    def __init__(
+        self, config: Config, stage: Stage, pipeline: Pipeline, health: Health, take_over: Callable[[Stage], None]
+    ) -> None:
+        self._config = config
+        self._stage = stage
+        self._pipeline = pipeline
+        self._health = health
+        self._take_over = take_over
+
+    def running(self) -> Bundle:
+        """The bundle that is looked with."""
+        return self._stage.bundle
+
+    def options(self, bundle: Bundle) -> SessionOptions:
+        """How a bundle is run here."""
+        return _options(self._config, bundle)
+
+    def load(self, bundle: Bundle) -> Stage:
+        """A bundle, ready to look.
+
+        Raises:
+            SessionError: when it cannot be loaded.
+        """
+        return _load(self._config, bundle)
+
+    def switch(self, stage: Stage) -> None:
+        """Between two frames: none is lost, and none is seen by both.
+
+        Raises:
+            SessionError: when the agent is stopping.
+        """
+        if not self._pipeline.between_frames(lambda: self._take_over(stage), _SWITCH_S):
+            raise SessionError("the agent looks at nothing any more; the new model is there from the next start on")
+        self._stage = stage
+
+    def listen(self, tap: Callable[[Frame, Result, Timing], None] | None) -> None:
+        """Tells every frame that went through the model."""
+        self._pipeline.tap = tap
+
+    def failures(self) -> int:
+        """How often the model has failed on a frame."""
+        return self._health.failed()
+
+
+def _options(config: Config, bundle: Bundle) -> SessionOptions:
+    folder: Path = config.state_dir or default_state_dir()
+    return options_for(bundle, config.model, folder)
+
+
+def _load(config: Config, bundle: Bundle) -> Stage:
+    if bundle.manifest.task not in _TASKS:
+        raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
+    return Stage(bundle, _options(config, bundle), threshold=config.model.threshold)
