@@ -20,6 +20,7 @@ FIGURES = {
     "mxnet": "P5: the float bundle against MXNet on the same weights, its CPU fusion on, one thread",
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
     "spool": "P10: messages accepted a second with group commit and delivered a second from the disk; bytes and memory",
+    "kernels": "how far the same model differs between kernels, of which the golden sample's tolerances are made",
     "agent": "P1: frames per second of the whole agent on a video file, over a bare loop on the same bundle",
 }
 

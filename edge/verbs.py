@@ -193,22 +193,28 @@ def bundle_test(args: argparse.Namespace) -> int:
 
     bundle = read_bundle(args.bundle)
     stage = Stage(bundle, _options(args))
-    _tell_what_fell_away(stage)
     report = check(bundle, stage)
     provider = stage.session.provider
+    away = [f"{name} fell away: {why}; this ran on {provider}" for name, why in stage.session.fell_away.items()]
+    problems = [*away, *report.problems]
     if args.json:
         found = {"compared": report.compared, "worst_score": report.worst_score, "worst_box_px": report.worst_box_px}
-        print(json.dumps({"ok": report.ok, "provider": provider, **found, "problems": report.problems}))
+        told = {"ok": not problems, "provider": provider, **found, "catches": report.catches, "problems": problems}
+        print(json.dumps(told))
     else:
-        for problem in report.problems:
+        for problem in problems:
             print(problem)
         verdict = "the same as where it was made" if report.ok else "NOT the same as where it was made"
         print(
             f"{args.bundle}: {verdict}; {report.compared} results on {provider}, "
             f"off by {report.worst_score:.2g} in score and {report.worst_box_px:.2g} px at most"
         )
-    if report.ok:
+        if report.catches:
+            print(f"a wrong {', a wrong '.join(report.catches)} would have shown")
+    if not problems:
         return 0
+    if report.ok:
+        return fail(f"{args.bundle}: {args.provider} was asked for and is not what ran; nothing was said about it")
     return fail(f"{args.bundle}: the golden sample does not come out on this device; do not use it here")
 
 

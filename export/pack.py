@@ -31,21 +31,11 @@ from edge.bundle import (
     read_bundle,
 )
 from edge.frame import Image
-from edge.golden import expected
-from edge.stages import Stage
+from export.certificate import certificate
 from export.errors import ExportError
 from export.place import SOURCE, SOURCE_NAMES, refuse_what_is_not_ours, replace
 
 __all__ = ["drawn_image", "json_bytes", "source_files", "write_bundle", "write_report"]
-
-# How far a device's kernels may be off and still compute the same model: float kernels differ in the order of
-# summation only; 8-bit ones round differently with and without dot-product instructions, which moves a score by
-# a few steps of 1/255 and a box by some pixels of the picture.
-_GOLDEN_TOLERANCE = {
-    "fp32": {"score": 0.005, "box_px": 0.5},
-    "fp16": {"score": 0.02, "box_px": 2.0},
-    "int8": {"score": 0.06, "box_px": 6.0},
-}
 
 _MEANINGS = {
     "boxes": "x1 y1 x2 y2 in pixels of the input, best first; rows from count on are zero",
@@ -201,21 +191,9 @@ def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
 
 
 def _write_golden(work: Path, image: Image) -> None:
-    bundle = read_bundle(work)
-    stage = Stage(bundle)
-    spec = bundle.manifest.input
-    # Larger than the input, so that resizing is tested too, and no larger than that needs.
-    shrink = min(1.0, 1.25 * max(spec.width / image.shape[1], spec.height / image.shape[0]))
-    if shrink < 1:
-        image = np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
-    result, _ = stage(image)
-    ok, png = cv2.imencode(".png", image)
-    if not ok:
-        raise ExportError("the golden picture cannot be encoded")
     (work / "golden").mkdir()
-    _write(work / "golden" / "input.png", png.tobytes())
-    tolerance = _GOLDEN_TOLERANCE[bundle.manifest.precision]
-    _write(work / "golden" / "expected.json", json_bytes(expected(result, threshold=stage.threshold, **tolerance)))
+    for name, data in certificate(read_bundle(work), image).items():
+        _write(work / name, data)
 
 
 def _tools() -> dict[str, str]:

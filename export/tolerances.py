@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BOX", "LAYERS", "LAYER_DEFAULT", "OUTPUTS", "SCORE", "Tolerance"]
+__all__ = ["BOX", "GOLDEN", "LAYERS", "LAYER_DEFAULT", "OUTPUTS", "SCORE", "Tolerance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ OUTPUTS: Final = {
     "places": Tolerance(1e-3, 0, "a cell is right or wrong; its place in pixels is a product in float32"),
     "raw": Tolerance(1e-5, 1e-4, "any numbers a net may give, relative to the largest"),
     "count": Tolerance(0, 0, "rows at the edge of the score limit are set aside before counting"),
+}
+
+# The golden sample, on whatever kernels a device has: see docs/bundles.md for the rule, benchmarks/results/kernels.json
+# for what was measured. Score, pixels of the picture, share of a mask's pixels.
+GOLDEN: Final = {
+    "fp32": {"score": 0.005, "box_px": 0.5, "pixels": 0.005},
+    "fp16": {"score": 0.02, "box_px": 2.0, "pixels": 0.01},
+    "int8": {"score": 0.06, "box_px": 6.0, "pixels": 0.02},
 }
 
 # Layer by layer, each fed with the reference's own inputs.
