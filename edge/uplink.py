@@ -157,7 +157,7 @@ class Uplink:
             waits.append(self._wake_at - now)
         elif self._link is None:
             waits.append(0.0)
-        elif len(self._under_way) < self._link.window:
+        elif len(self._under_way) < self._refusals.window(self._link.window):
             waits.append(self._spool.backlog_due_s() or 1.0)
         waits.append(1.0 if (due_s := self._spool.due_s()) is None else due_s)
         if self._stop_at is not None:
@@ -246,7 +246,7 @@ class Uplink:
         self._transport.confirm(message)
 
     def _fill_window(self, link: Connected) -> None:
-        while len(self._under_way) + (self._online_token is not None) < link.window:
+        while len(self._under_way) + (self._online_token is not None) < self._refusals.window(link.window):
             record = self._spool.take()
             if record is None:
                 return
@@ -307,7 +307,11 @@ class Uplink:
 
     def _say_goodbye(self) -> None:
         if self._link is not None:
-            token = self._transport.send(self._status_topic, b"stopped", qos=1, retain=self._link.retain)
+            # Over the window the broker may hang up (MQTT 5, 4.9), and say `offline`; QoS 0 does not count.
+            room = len(self._under_way) < self._link.window
+            token = self._transport.send(self._status_topic, b"stopped", qos=int(room), retain=self._link.retain)
+            if not room:
+                token = None
             deadline = time.monotonic() + _GOODBYE_S
             while token is not None and time.monotonic() < deadline:
                 self._woken.clear()

@@ -11,8 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from benchmarks.scoreboard.proxy import Proxy
+from benchmarks.scoreboard.sum import Event, Sum, added_up
 
-__all__ = ["Broker", "Listener", "Node", "Stage", "Sum", "until"]
+__all__ = ["Broker", "Listener", "Node", "Stage", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
-Event = tuple[str, int]
 
 
 def until(condition: Callable[[], Any], seconds: float) -> bool:
@@ -135,8 +134,9 @@ class Listener:
 class Node:
     """The process that makes events, and what it said."""
 
-    def __init__(self, subject: str, broker: str, state: Path, *args: str) -> None:
+    def __init__(self, subject: str, broker: str, state: Path, *args: str, within: Sequence[str] = ()) -> None:
         command = [
+            *within,
             sys.executable,
             "-m",
             "benchmarks.scoreboard.node",
@@ -203,22 +203,6 @@ class Node:
 
 
 @dataclass
-class Sum:
-    """What became of what was accepted."""
-
-    accepted: int = 0
-    missing: int = 0
-    duplicates: int = 0
-    disordered: int = 0
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def sound(self) -> bool:
-        """Nothing missing, nothing out of order, and there was something."""
-        return self.accepted > 0 and self.missing == 0 and self.disordered == 0
-
-
-@dataclass
 class Stage:
     """A folder, a broker, a proxy before it, a listener behind it; `full` asks for the long version of a case."""
 
@@ -250,9 +234,9 @@ class Stage:
                 listener.ready()
             yield cls(subject, full, folder, broker, proxy, listener)
 
-    def node(self, *args: str) -> Node:
-        """Starts the subject."""
-        return Node(self.subject, self.proxy.url, self.folder / "state", *args)
+    def node(self, *args: str, within: Sequence[str] = ()) -> Node:
+        """Starts the subject; `within` is a command that runs its own arguments."""
+        return Node(self.subject, self.proxy.url, self.folder / "state", *args, within=within)
 
     def open(self) -> None:
         """The broker comes; nodes reach it once the listener has subscribed, or it would miss what they say."""
@@ -265,6 +249,11 @@ class Stage:
         self.accepted |= node.accepted
         self.poison |= node.poison
 
+    def settled(self, node: Node) -> bool:
+        """Whether everything that a node holds for accepted so far has come, or was told to be given up."""
+        self.accepted |= node.accepted
+        return self.accepted - node.poison <= {event for event, *_ in list(self.listener.events)} | self._told()
+
     def sum(self, seconds: float = 10.0) -> Sum:
         """Waits until everything accepted has come, or nothing comes any more."""
         wanted = self.accepted - self.poison
@@ -276,20 +265,7 @@ class Stage:
             if len(self.listener.events) != count:
                 quiet_since, count = time.monotonic(), len(self.listener.events)
             time.sleep(0.05)
-        events = list(self.listener.events)
-        seen = {event for event, *_ in events}
-        times = Counter(event for event, *_ in events)
-        disordered = 0
-        newest: dict[tuple[str, str, bool], int] = {}
-        met: set[Event] = set()
-        for event, camera, replayed in events:
-            boot, seq = event
-            if event not in met:
-                disordered += seq < newest.get((boot, camera, replayed), 0)
-                newest[boot, camera, replayed] = max(seq, newest.get((boot, camera, replayed), 0))
-            met.add(event)
-        duplicates = sum(n - 1 for n in times.values())
-        return Sum(len(wanted), len(wanted - seen - self._told()), duplicates, disordered)
+        return added_up(wanted, list(self.listener.events), self._told())
 
     def _told(self) -> set[Event]:
         """What receipts say was given up."""

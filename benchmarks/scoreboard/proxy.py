@@ -52,16 +52,28 @@ def _packet(buffer: bytearray) -> tuple[int, bytes] | None:
     return packet
 
 
-def _publishes(data: bytes) -> list[bytes] | None:
-    """The packet identifiers, when bytes are whole PUBLISH packets of QoS 1 and nothing else."""
-    buffer, found = bytearray(data), []
-    while (packet := _packet(buffer)) is not None:
+def _without_publishes(rest: bytearray, data: bytes, *, keep: bool) -> tuple[bytes, list[bytes]]:
+    """Takes PUBLISH packets of QoS 1 out of a stream: what is left of it, and their packet identifiers.
+
+    `rest` is the beginning of a packet whose end is still to come; with `keep` nothing is taken out any more.
+    """
+    rest += data
+    if keep:
+        data = bytes(rest)
+        rest.clear()
+        return data, []
+    passed, found = bytearray(), []
+    while True:
+        before = bytes(rest)
+        packet = _packet(rest)
+        if packet is None:
+            return bytes(passed), found
         first, body = packet
-        if first >> 4 != 3 or not first & 6:
-            return None
-        length = int.from_bytes(body[:2], "big")
-        found.append(body[2 + length : 4 + length])
-    return None if buffer else found
+        if first >> 4 == 3 and first & 6:
+            length = int.from_bytes(body[:2], "big")
+            found.append(body[2 + length : 4 + length])
+        else:
+            passed += before[: len(before) - len(rest)]
 
 
 @dataclass
@@ -69,6 +81,7 @@ class _Pair:
     down: socket.socket
     up: socket.socket
     window: Window = field(default_factory=Window)
+    rest: bytearray = field(default_factory=bytearray)
     waiting: list[tuple[float, socket.socket, bytes]] = field(default_factory=list)
 
 
@@ -175,13 +188,11 @@ class Proxy:
             pair.window.feed("up" if up else "down", data)
             self.most_under_way = max(self.most_under_way, pair.window.most)
             due_s = time.monotonic() + self.delay_s
-            if up and self.mode == "quota":
-                mids = _publishes(data)
-                if mids is not None:
-                    answer = b"".join(b"\x40\x03" + mid + b"\x97" for mid in mids)
-                    self.refused += len(mids)
-                    pair.waiting.append((due_s, pair.down, answer))
-                    return
+            if up and (self.mode == "quota" or pair.rest):
+                data, mids = _without_publishes(pair.rest, data, keep=self.mode != "quota")
+                self.refused += len(mids)
+                answer = b"".join(b"\x40\x03" + mid + b"\x97" for mid in mids)
+                pair.waiting.append((due_s, pair.down, answer))
             pair.waiting.append((due_s, pair.up if up else pair.down, data))
 
     def _send_what_is_due(self) -> None:

@@ -56,6 +56,7 @@ class Disk:
         self._limit = bounds.max_bytes
         self._retry_s = _RETRY_MIN_S
         self._lost: list[Lost] = []
+        self.untold = True
         self._evicted: set[int] = set()
         self._reopened = False
         self._age_saved_s = -_AGE_EVERY_S
@@ -138,9 +139,9 @@ class Disk:
         with self._guarded():
             rows, bad = self.store.read(after, upto, limit)
             while bad:
-                with self.store.transaction():
+                with self._giving_up(self.store):
                     self.store.delete([row for row, _, _ in bad])
-                self._lose((rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad)
+                    self._lose((rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad)
                 self.alarms["damaged"] = "rows of the spool were damaged; see the gap receipts"
                 rows, bad = self.store.read(after, upto, limit)
         return rows
@@ -151,14 +152,9 @@ class Disk:
         self._lose([(max(record.rank, 0), "dead-letter", record.seq)])
         if self.store is None:
             return
-        with self._guarded():
-            with self.store.transaction():
-                self.store.delete([record.row])
-                self.store.ledger.bury(
-                    record, reason, max_rows=self._bounds.dead_rows, max_bytes=self._bounds.dead_bytes
-                )
-                write_lost(self.store, self._lost)
-            self._lost.clear()
+        with self._guarded(), self._giving_up(self.store):
+            self.store.delete([record.row])
+            self.store.ledger.bury(record, reason, max_rows=self._bounds.dead_rows, max_bytes=self._bounds.dead_bytes)
 
     def attempted(self, record: Record) -> None:
         """Notes on the disk in how many lost connections a row was under way."""
@@ -181,6 +177,7 @@ class Disk:
             with self.store.transaction():
                 self.store.insert(receipts)
                 self.store.ledger.forget_drops()
+            self.untold = bool(self._lost)
         except (StoreError, StoreCorruptError) as e:
             log.info("receipts wait: %s", e)
             return False
@@ -210,7 +207,7 @@ class Disk:
             return
         oldest_s = self._clock.now_s() - self._bounds.max_age_s
         with self._guarded():
-            with self.store.transaction():
+            with self._giving_up(self.store):
                 for rank in sorted(self.store.rows):
                     old = [r for r in self.store.oldest(rank, _BATCH) if r[3] < oldest_s and r[0] not in flight]
                     self.store.delete(row for row, *_ in old)
@@ -239,6 +236,14 @@ class Disk:
             self.store.close()
             self.store = None
 
+    @contextlib.contextmanager
+    def _giving_up(self, store: Store) -> Iterator[None]:
+        """A transaction that also writes down what is given up in it, or was before it."""
+        with store.transaction():
+            yield
+            write_lost(store, self._lost)
+        self._lost.clear()
+
     def _lose(self, lost: Iterable[Lost]) -> None:
         lost = list(lost)
         self._count(lost)
@@ -247,6 +252,7 @@ class Disk:
     def _count(self, lost: Iterable[Lost]) -> None:
         for rank, _reason, _seq in lost:
             self.dropped[rank] += 1
+            self.untold = True
 
     def _write(self, store: Store, new: Sequence[Record], done: Sequence[int], flight: Collection[int]) -> list[Record]:
         victims: set[int] = set()

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _DELETE_EVERY_S = 0.1
 _DELETE_ROWS = 200
 _SWEEP_EVERY_S = 30.0
+_TELL_EVERY_S = 1.0
 _SHED_SHARE = 32
 
 
@@ -75,6 +76,7 @@ class Spool:
         self._unsaved: OrderedDict[int, Record] = OrderedDict()
         self._unsaved_bytes = 0
         self._unsaved_since_s = 0.0
+        self._accepted_row = self.disk.last_row
         self._fresh: deque[Record] = deque()
         self._fresh_bytes = 0
         self._again: deque[Record] = deque()
@@ -85,7 +87,7 @@ class Spool:
         self._held: set[str] = set()
         self._in_order = False
         self._connected = False
-        self._swept_s = mono_s()
+        self._swept_s = self._told_s = mono_s()
 
     def put(self, record: Record) -> None:
         """Accepts a record; never blocks."""
@@ -183,8 +185,8 @@ class Spool:
         if now >= self._swept_s + _SWEEP_EVERY_S:
             self._swept_s = now
             self.disk.sweep(self._flight.keys())
-            if self._connected:
-                self._tell_drops()
+        if self._connected and self.disk.untold and now >= self._told_s + _TELL_EVERY_S:
+            self._tell_drops()
 
     def due_s(self) -> float | None:
         """Seconds until `tick` has something to do; None when nothing waits."""
@@ -258,8 +260,9 @@ class Spool:
 
     @property
     def committed_row(self) -> int:
-        """The newest row that is on the disk, or was acknowledged, with all before it."""
-        return min(self._unsaved, default=self.disk.last_row + 1) - 1
+        """The newest row that is on the disk, or was acknowledged or given up, with all before it."""
+        newest = self._accepted_row
+        return next(iter(self._unsaved), newest + 1) - 1
 
     def _collect(self) -> None:
         came, lost = self.inbox.drain()
@@ -298,6 +301,7 @@ class Spool:
             self._unsaved_bytes += record.size
             if record.seq is not None:
                 self.disk.reach_seq(record.seq)
+        self._accepted_row = record.row
         if self._connected:
             self._fresh.append(record)
             self._fresh_bytes += record.size
@@ -399,13 +403,16 @@ class Spool:
         return False
 
     def _tell_drops(self) -> None:
+        self._told_s = self._mono_s()
         receipts = []
         for rank, reason, first, last, count in self.disk.drops():
             record = self._receipt(Drop(RANKS.get(rank, "C"), reason, first, last, count))
             record.row = self.inbox.next_row()
             record.born_s = self._clock.now_s()
             receipts.append(record)
-        if receipts and self.disk.tell(receipts):
+        if not receipts:
+            self.disk.untold = self.disk.pending
+        elif self.disk.tell(receipts):
             self._adopted(receipts)
 
 

@@ -329,6 +329,25 @@ def test_refusals_when_a_topic_is_denied_again_and_again_then_it_waits_ever_long
     assert [refusals.pause_s() for _ in range(5)] == [1, 2, 4, 8, 10]
 
 
+def test_uplink_when_the_quota_was_exceeded_then_one_goes_alone_until_it_is_taken():
+    transport = FakeTransport(acknowledge=False)
+    with running(transport) as (uplink, outbox):
+        for n in range(30):
+            outbox.put(event(n))
+        until(lambda: len(transport.under_way) == 19 + 1)
+        for token in sorted(transport.under_way):
+            transport.under_way.discard(token)
+            transport.say(Acknowledged(token, Verdict.LATER, "quota exceeded"))
+        until(lambda: len(transport.under_way) == 1)
+        time.sleep(0.1)
+        assert transport.topics()[-1] == "edge/n/c/0"
+        assert len(transport.under_way) == 1
+        transport.acknowledge = True
+        transport.answer(max(transport.under_way))
+        until(lambda: uplink.sent == 30)
+    assert transport.topics()[-31:-1] == [f"edge/n/c/{n}" for n in range(30)]
+
+
 def test_uplink_when_a_state_of_the_past_is_delivered_then_it_is_not_retained_over_the_present_one():
     transport = FakeTransport(None, Connected())
     with running(transport) as (uplink, outbox):
