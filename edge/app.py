@@ -29,6 +29,7 @@ from edge.latest import Latest
 from edge.liveness import Liveness
 from edge.message import Importance, Message, encode
 from edge.modelhost import ModelHost, first_stage, models_of
+from edge.motion import MotionGate
 from edge.payloads import Payloads, board
 from edge.pipeline import Pipeline
 from edge.report import Report
@@ -96,7 +97,8 @@ class Agent:
             labels=stage.bundle.labels,
         )
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-        self._control = control = Control(list(enabled), reload)
+        gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
+        self._control = control = Control(list(enabled), reload, gates)
         self._desk = self._build_desk() if config.transport == "mqtt" else None
         self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock, hearing=self._desk)
         self._health = health = Health(config.cameras)
@@ -117,6 +119,7 @@ class Agent:
             clock,
             on_end,
             looks=control.looks,
+            gates=gates,
             liveness=self._liveness,
         )
         self._readers = readers
@@ -247,7 +250,7 @@ class Agent:
         labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
         wanted = set(config.events.labels)
         shown = {topic: label for topic, label in labels.items() if not wanted or label in wanted}
-        switches = ("detect",) if config.commands.enabled else ()
+        able = config.commands.enabled
         document = discovery(
             root=payloads.root,
             node=payloads.node,
@@ -255,7 +258,9 @@ class Agent:
             model=payloads.model,
             hardware=board(),
             cameras={
-                name: Seen(shown if config.events.counts else {}, switches=switches if camera.enabled else ())
+                name: Seen(
+                    shown if config.events.counts else {}, switches=_switches(camera) if able and camera.enabled else ()
+                )
                 for name, camera in config.cameras.items()
             },
         )
@@ -336,3 +341,7 @@ def _identity(stage: Stage) -> dict[str, Any]:
         "precision": manifest.precision,
         "provider": stage.session.provider,
     }
+
+
+def _switches(camera: CameraConfig) -> tuple[str, ...]:
+    return ("detect", "motion") if camera.motion is not None and camera.motion.enabled else ("detect",)

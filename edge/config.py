@@ -30,6 +30,7 @@ __all__ = [
     "HealthConfig",
     "HomeAssistantConfig",
     "ModelConfig",
+    "MotionConfig",
     "MqttConfig",
     "SpoolConfig",
     "UpdatesConfig",
@@ -94,6 +95,24 @@ class ModelConfig(_Section):
     tuned: bool = True
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3, max_length=64)]
+"""Corners x, y as shares of the picture's width and height."""
+
+
+class MotionConfig(_Section):
+    """`[cameras.NAME.motion]`: the model rests while nothing moves."""
+
+    enabled: bool = True
+    algorithm: Literal["mog2", "knn"] = "mog2"
+    every_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    linger_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    min_area: Annotated[float, Field(gt=0, le=1)] = 0.001
+    threshold: Annotated[float, Field(gt=0, le=1000)] = 16.0
+    fps: Annotated[float, Field(gt=0, le=100)] = 10.0
+    masks: Annotated[tuple[Polygon, ...], Field(max_length=64)] = ()
+
+
 class CameraConfig(_Section):
     """`[cameras.NAME]`: one source of frames."""
 
@@ -111,6 +130,7 @@ class CameraConfig(_Section):
     open_timeout_s: Annotated[float, Field(gt=0, le=60)] = 4.0
     read_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     frozen_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    motion: MotionConfig | None = None
     recovery_command: Annotated[tuple[Line, ...], Field(max_length=32)] = ()
     recovery_after_s: Annotated[float, Field(ge=5, le=86_400)] = 60.0
     recovery_per_day: Annotated[int, Field(ge=1, le=100)] = 3

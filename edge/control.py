@@ -8,6 +8,7 @@ from edge.cameras.reader import CameraReader
 from edge.desk import Done
 from edge.errors import CameraError, PermanentError
 from edge.events import Events
+from edge.motion import MotionGate
 
 __all__ = ["Control"]
 
@@ -15,10 +16,16 @@ __all__ = ["Control"]
 class Control:
     """The verbs of commands and the switches; `attach` gives it what it moves, once that is built."""
 
-    def __init__(self, cameras: Sequence[str], reload: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        reload: Callable[[], None] | None = None,
+        gates: Mapping[str, MotionGate] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._detect = dict.fromkeys(cameras, True)
         self._reload = reload
+        self._gates = gates or {}
         self._events: Events | None = None
         self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
@@ -47,7 +54,9 @@ class Control:
 
     def switches(self) -> dict[tuple[str, str], Callable[[bool], None]]:
         """What can be switched, by camera and name."""
-        return {(camera, "detect"): lambda on, camera=camera: self._switch(camera, on=on) for camera in self._detect}  # type: ignore[misc]
+        detect = {(c, "detect"): lambda on, c=c: self._switch(c, on=on) for c in self._detect}
+        motion = {(c, "motion"): lambda on, gate=gate: gate.switch(on=on) for c, gate in self._gates.items()}
+        return {**detect, **motion}
 
     def restore(self, threshold: Any) -> None:
         """A threshold that an earlier run was told."""

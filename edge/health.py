@@ -49,6 +49,7 @@ class Health:
         self._read = dict.fromkeys(cameras, 0)
         self._used = dict.fromkeys(self._read, 0)
         self._used_before = dict(self._used)
+        self._gated = dict.fromkeys(self._read, 0)
         self._states: dict[str, str] = dict.fromkeys(self._read, "offline")
         self._failures = 0
         self._recent = {name: _Recent() for name in ("age", "pre", "infer", "post")}
@@ -64,6 +65,11 @@ class Health:
             self._used[camera] += 1
             for name, value in (("age", age_ms), ("pre", pre_ms), ("infer", infer_ms), ("post", post_ms)):
                 self._recent[name].add(value)
+
+    def frame_gated(self, camera: str) -> None:
+        """A frame was spared the model, because nothing moved in it."""
+        with self._lock:
+            self._gated[camera] += 1
 
     def inference_failed(self) -> None:
         """The model failed on a frame."""
@@ -95,6 +101,7 @@ class Health:
                     "state": self._states[name],
                     "frames": self._read[name],
                     "inferred": self._used[name],
+                    "gated": self._gated[name],
                     "dropped": dropped.get(name, 0),
                     "fps": round((self._used[name] - self._used_before[name]) / seconds, 2),
                 }

@@ -4,7 +4,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from edge.ahead import Ahead, Next, OnTime
@@ -16,6 +17,7 @@ from edge.health import Health
 from edge.latest import Gone, Latest
 from edge.liveness import Liveness
 from edge.log import Repeats
+from edge.motion import MotionGate
 from edge.results import Result
 from edge.stages import Prepared, Stage, Timing
 
@@ -41,8 +43,8 @@ class Pipeline:
     """Runs readers and the model until it is stopped, or all files have ended.
 
     `on_end` is called once from the inference thread when there is nothing more to do: with None when every file
-    has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used;
-    `liveness` is told of each frame that went all the way.
+    has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used,
+    `gates` which of them are worth it; `liveness` is told of each frame that went all the way.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Pipeline:
         on_end: Callable[[str | None], None],
         *,
         looks: Callable[[str], bool] = lambda _camera: True,
+        gates: Mapping[str, MotionGate] = MappingProxyType({}),
         liveness: Liveness | None = None,
     ) -> None:
         self._readers = readers
@@ -67,6 +70,7 @@ class Pipeline:
         self._clock = clock
         self._on_end = on_end
         self._looks = looks
+        self._gates = gates
         self._liveness = liveness or Liveness(health.online)
         self._blind: set[str] = set()
         self._repeats = Repeats(log)
@@ -124,6 +128,8 @@ class Pipeline:
             self._liveness.begin()
             try:
                 if isinstance(item, Gone):
+                    if item.camera in self._gates:
+                        self._gates[item.camera].forget()
                     self._sink.gone(item.camera)
                 else:
                     self._use(item, prepared)
@@ -156,6 +162,10 @@ class Pipeline:
                 self._sink.gone(frame.camera)
             return
         self._blind.discard(frame.camera)
+        gate = self._gates.get(frame.camera)
+        if gate is not None and not gate.passes(frame.image, frame.mono_ns):
+            self._health.frame_gated(frame.camera)
+            return
         result, timing = self._stage(frame.image, prepared)
         if self._repeats.count:
             log.info("the model works again after %d failures", self._repeats.succeeded())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from edge.config import CameraConfig, Config
+from edge.config import CameraConfig, Config, MotionConfig
 from edge.configfile import load_config
 from edge.payloads import SCHEMAS
 
@@ -18,6 +18,7 @@ MQTT = (DOCS / "mqtt.md").read_text()
 
 
 def sections():
+    yield "motion", MotionConfig
     for name, field in Config.model_fields.items():
         model = CameraConfig if name == "cameras" else field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):

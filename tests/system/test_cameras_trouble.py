@@ -97,6 +97,24 @@ def test_run_when_cameras_share_a_slow_model_then_each_has_its_turn_and_frames_a
     assert ids == sorted(set(ids))
 
 
+def test_run_when_nothing_moves_then_the_model_rests_and_a_switch_wakes_it(broker, listen, run_agent, config, tmp_path):
+    video = bundles.squares_video(tmp_path / "v.avi", [{"red": (10, 10, 40)}] * 40)
+    subscriber = listen(broker)
+    camera = f'[cameras.c]\nsource = "{video}"\nloop = true\n[cameras.c.motion]\nlinger_s = 0.2\nevery_s = 60\n'
+    run_agent(config(broker, camera))
+
+    def inferred():
+        return subscriber.payloads("/health")[-1]["cameras"]["c"]["inferred"]
+
+    subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["gated"] > 10)
+    before = inferred()
+    subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["gated"] > 30)
+    assert inferred() == before
+    subscriber.client.publish("edge/n1/c/motion/set", "OFF", qos=1)
+    subscriber.wait_for("c/motion/state", lambda s: s == "OFF")
+    subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["inferred"] > before + 10)
+
+
 def bundles_path(config):
     """The bundle that the fixture's configurations name."""
     return json.loads(config(None, "").split("bundle = ")[1].split("\n")[0])
