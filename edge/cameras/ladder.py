@@ -12,7 +12,7 @@ Rung = Literal["reopen", "restart", "down", "command"]
 _RUNGS: tuple[Rung, ...] = ("reopen", "restart", "down")
 _STABLE_S = 10.0
 _WAITS_S = {"reopen": 0.3, "restart": 1.0}
-_DOWN_FIRST_S, _DOWN_LONGEST_S = 2.0, 5.0
+_DOWN_FIRST_S, _DOWN_LONGEST_S = 2.0, 4.0
 _KILL_EVERY = 6
 
 
@@ -29,7 +29,7 @@ class Ladder:
     """One camera's. `reader`: whether there is a process to kill; `help_after_s`: when to ask the last resort.
 
     Climbs with each failure, and comes down only after ten good seconds, so that a camera which fails again and again
-    after a few frames gets to the top as well. Waits are spread at random. The longest are 5 s: a camera that returns
+    after a few frames gets to the top as well. Waits are spread at random. The longest are 4 s: a camera that returns
     is seen within 10 s.
     """
 
