@@ -37,6 +37,7 @@ from edge.scene import Scene
 from edge.sequence import default_state_dir, new_id
 from edge.signing import Keys
 from edge.stages import Stage
+from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.updates.steps import Steps
 from edge.updates.updater import Updater
@@ -66,6 +67,7 @@ class Agent:
         clock: Clock | None = None,
         reload: Callable[[], None] | None = None,
         changed: Sequence[str] = (),
+        nucleus: Nucleus | None = None,
     ) -> None:
         self._config = config
         self._changed = changed
@@ -99,8 +101,10 @@ class Agent:
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
         self._control = control = Control(list(enabled), reload, gates)
-        self._desk = self._build_desk() if config.transport == "mqtt" else None
-        self._delivery = delivery = Delivery(config, boot_id=boot_id, clock=clock, hearing=self._desk)
+        self._desk = self._build_desk() if config.transport in {"mqtt", "greengrass"} else None
+        self._delivery = delivery = Delivery(
+            config, boot_id=boot_id, clock=clock, hearing=self._desk, nucleus=self._nucleus
+        )
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
         self._enabled = tuple(enabled)
@@ -220,7 +224,9 @@ class Agent:
     def _build_desk(self) -> Desk | None:
         config, payloads = self._config, self._payloads
         commands, home = config.commands, config.homeassistant
-        if not (commands.enabled or home.enabled):
+        # Home Assistant listens at a broker of its own, not at AWS IoT Core.
+        at_home = home.enabled and config.transport == "mqtt"
+        if not (commands.enabled or at_home):
             return None
         gate = Gate(
             node=config.mqtt.node,
@@ -234,8 +240,8 @@ class Agent:
             gate,
             self._verbs() if commands.enabled else {},
             self._control.switches() if commands.enabled else {},
-            hello=status_topic(home.prefix) if home.enabled else None,
-            introduce=self._introduce if home.enabled else lambda: None,
+            hello=status_topic(home.prefix) if at_home else None,
+            introduce=self._introduce if at_home else lambda: None,
         )
 
     def _verbs(self) -> dict[str, Callable[[dict[str, Any]], Done]]:

@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     run = _command(commands, "run", verbs.run, "Run the agent until SIGTERM or Ctrl-C.", "-c agent.toml")
-    _add_config(run)
+    # A Greengrass component is configured by its deployment.
+    _add_config(run, required="AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT" not in os.environ)
 
     predict = _command(
         commands, "predict", verbs.predict, "What a model says of pictures.", "ssd.zip street.jpg --draw out/"

@@ -22,11 +22,13 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Address",
     "AwsConfig",
+    "AwsMlConfig",
     "CameraConfig",
     "CameraKind",
     "CommandsConfig",
     "Config",
     "EventsConfig",
+    "GreengrassConfig",
     "HealthConfig",
     "HomeAssistantConfig",
     "ModelConfig",
@@ -215,7 +217,7 @@ class MqttConfig(_Section):
     broker: Line = "mqtt://localhost:1883"
     fallbacks: Annotated[tuple[Line, ...], Field(max_length=8)] = ()
     alpn: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | None = None
-    node: Name = Field(default_factory=lambda: node_from_host(platform.node()))
+    node: Name = Field(default_factory=lambda: node_from_host(os.environ.get("AWS_IOT_THING_NAME") or platform.node()))
     root: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?$")] = "edge"
     client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = None
     version: Literal["auto", "5", "3.1.1"] = "auto"
@@ -305,6 +307,25 @@ class HomeAssistantConfig(_Section):
     )
 
 
+class GreengrassConfig(_Section):
+    """`[greengrass]`: where the nucleus is to take messages, and which kind of nucleus it is."""
+
+    destination: Literal["iot-core", "local"] = "iot-core"
+    nucleus: Literal["auto", "lite", "classic"] = "auto"
+
+
+class AwsMlConfig(_Section):
+    """`[aws_ml]`: the messages of AWS's own ML components, when `payload` asks for them.
+
+    `boundaries` is whose: DLR's, in pixels of the model's input, or TensorFlow Lite's, y before x as shares of it.
+    """
+
+    topic: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f+#$][^\x00-\x1f\x7f+#]{0,255}$")] | None = None
+    every_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    results: Annotated[int, Field(ge=1, le=100)] = 5
+    boundaries: Literal["dlr", "tflite"] = "dlr"
+
+
 class HealthConfig(_Section):
     """`[health]`: the node's own figures."""
 
@@ -340,7 +361,8 @@ class Config(_Section):
 
     model: ModelConfig
     cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=64)]
-    transport: Literal["mqtt", "stdout", "disabled"] = "mqtt"
+    transport: Literal["mqtt", "greengrass", "stdout", "disabled"] = "mqtt"
+    payload: Literal["native", "aws-ml-v1"] = "native"
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     events: EventsConfig = EventsConfig()
     spool: SpoolConfig = SpoolConfig()
@@ -349,6 +371,8 @@ class Config(_Section):
     health: HealthConfig = HealthConfig()
     updates: UpdatesConfig = UpdatesConfig()
     aws: AwsConfig = AwsConfig()
+    greengrass: GreengrassConfig = GreengrassConfig()
+    aws_ml: AwsMlConfig = AwsMlConfig()
     state_dir: LocalPath | None = None
 
     @field_validator("cameras")

@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]  # its name before Python 3.11
 
-__all__ = ["ENV_PREFIX", "changes", "check_config", "load_config", "show_config"]
+__all__ = ["ENV_PREFIX", "changes", "check_config", "config_of", "load_config", "show_config"]
 
 ENV_PREFIX = "GLUON_EDGE_"
 _MAX_BYTES = 1 << 20
@@ -41,6 +41,18 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     return config
 
 
+def config_of(data: dict[str, Any], where: str, *, folder: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """A configuration that did not come from a file; `where` is what errors call it, `folder` where paths start.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    config, problems, _ = _validate(data, where, folder, os.environ if environ is None else environ)
+    if config is None:
+        raise ConfigError(problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+    return config
+
+
 def check_config(path: Path, environ: Mapping[str, str] | None = None) -> list[str]:
     """Everything that is wrong with the configuration, a line each; empty when it is right.
 
@@ -58,16 +70,23 @@ def show_config(config: Config) -> str:
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
-    data = _read_toml(path)
+    config, problems, origins = _validate(_read_toml(path), str(path), path.absolute().parent, environ)
+    if config is None:
+        return None, problems
+    problem = _leaked_password(path, config, origins)
+    return (None, [problem]) if problem else (config, [])
+
+
+def _validate(
+    data: dict[str, Any], where: str, folder: Path, environ: Mapping[str, str]
+) -> tuple[Config | None, list[str], dict[Path_, str]]:
     origins = _override(data, environ)
     try:
-        config = Config.model_validate(data, context={"folder": path.absolute().parent})
+        return Config.model_validate(data, context={"folder": folder}), [], origins
     except ValidationError as e:
         # What is misspelt comes first: a key that is missing is often one that is misspelt.
         errors = sorted(e.errors(include_url=False), key=lambda d: d["type"] != "extra_forbidden")
-        return None, [_explain(path, d, data, origins) for d in errors]
-    problem = _leaked_password(path, config, origins)
-    return (None, [problem]) if problem else (config, [])
+        return None, [_explain(where, d, data, origins) for d in errors], origins
 
 
 def changes(old: Any, new: Any, path: str = "") -> list[str]:
@@ -125,10 +144,10 @@ def _value(text: str) -> Any:
     return value if len(parsed) == 1 and isinstance(value, (bool, int, float, str, list)) else text
 
 
-def _explain(path: Path, error: ErrorDetails, data: dict[str, Any], origins: Mapping[Path_, str]) -> str:
+def _explain(source: str, error: ErrorDetails, data: dict[str, Any], origins: Mapping[Path_, str]) -> str:
     missing = error["type"] == "missing"
     keys = error["loc"] if missing else _existing(error["loc"], data)
-    where = origins.get(keys) or f"{path}: {'.'.join(str(k) for k in keys) or 'it'}"
+    where = origins.get(keys) or f"{source}: {'.'.join(str(k) for k in keys) or 'it'}"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(keys[-1]), _known_keys(keys[:-1]), 1, 0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(_known_keys(keys[:-1]))}"

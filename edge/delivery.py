@@ -7,11 +7,14 @@ from typing import Any
 from edge.broker import mqtt_brokers
 from edge.clock import Clock, iso_utc
 from edge.config import Config, SpoolConfig
+from edge.errors import ConfigError
 from edge.message import Importance, encode
 from edge.outbox import SpoolOutbox
 from edge.sequence import Sequence, default_state_dir
 from edge.spool import AgeClock, Bounds, Drop, Record, Spool
 from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
+from edge.transports.greengrass import GreengrassTransport
+from edge.transports.nucleus import Nucleus
 from edge.uplink import Hearing, Uplink
 
 __all__ = ["Delivery"]
@@ -29,13 +32,21 @@ class Delivery:
         ConfigError: when the state folder or a secret cannot be used, or another agent of this node is running.
     """
 
-    def __init__(self, config: Config, *, boot_id: str, clock: Clock, hearing: Hearing | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        boot_id: str,
+        clock: Clock,
+        hearing: Hearing | None = None,
+        nucleus: Nucleus | None = None,
+    ) -> None:
         mqtt = config.mqtt
         self._node = mqtt.node
         self._topic = f"{mqtt.root}/{mqtt.node}"
         self._boot_id = boot_id
         self._clock = clock
-        transport = _transport(config, hears=hearing is not None)
+        transport = _transport(config, nucleus, hears=hearing is not None)
         folder = config.state_dir or default_state_dir()
         self.sequence = Sequence(folder, mqtt.node)
         try:
@@ -118,12 +129,23 @@ def _bounds(config: SpoolConfig) -> Bounds:
     )
 
 
-def _transport(config: Config, *, hears: bool) -> Transport:
+def _transport(config: Config, nucleus: Nucleus | None, *, hears: bool) -> Transport:
     if config.transport == "disabled":
         return DisabledTransport()
     if config.transport == "stdout":
         return StdoutTransport()
     mqtt = config.mqtt
+    if config.transport == "greengrass":
+        if nucleus is None:
+            raise ConfigError('transport "greengrass": this process is not run as a Greengrass component')
+        kind = config.greengrass.nucleus
+        return GreengrassTransport(
+            nucleus,
+            destination=config.greengrass.destination,
+            hello=f"{mqtt.root}/{mqtt.node}/status",
+            levels=f"{mqtt.root}/{mqtt.node}/camera".count("/") + 1,
+            kind=None if kind == "auto" else kind,
+        )
     client_id = mqtt.client_id or f"gluon-edge-{mqtt.node}"
     brokers = mqtt_brokers(mqtt, client_id=client_id, session_s=_SESSION_S if hears else 0)
     return MqttTransport(*brokers, will=Will(f"{mqtt.root}/{mqtt.node}/status", b"offline"))

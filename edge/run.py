@@ -7,15 +7,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 
 from edge import __version__
 from edge.admission import admitted
 from edge.app import DRAIN_S, Agent
+from edge.component import Component, attached, detached
 from edge.config import Config
 from edge.configfile import changes
 from edge.errors import EdgeError, SessionError
 from edge.notify import Notifier, notifier
+from edge.transports.nucleus import Nucleus
 
 __all__ = ["run"]
 
@@ -25,16 +28,16 @@ _DRAIN_AFTER_FILES_S = 15.0
 _BEATS = 4  # in the time after which a watchdog bites
 
 
-def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
+def run(config: Config, reread: Callable[[], Config] | None = None, component: Component | None = None) -> int:
     """Runs an agent until SIGTERM, SIGINT, or the end of every file; the exit status. A second SIGINT forces.
 
     On SIGHUP, or the command `reload`, the configuration is read again by `reread`: one that is wrong is told and left
     alone, any other takes effect at once, and what changed is told in `info`.
 
     The service manager, where there is one, is told when the agent is ready, reloads and stops; its watchdog is fed by
-    frames that went all the way, never by time that passed.
+    frames that went all the way, never by time that passed. Inside a Greengrass `component` that is the nucleus.
     """
-    manager = notifier()
+    manager: Notifier = component or notifier()
     happened: queue.SimpleQueue[str | int | None] = queue.SimpleQueue()  # its put may interrupt its put
     interrupts = 0
 
@@ -48,7 +51,8 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
     signals = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if reread else ()))
     before = {s: signal.signal(s, on_signal) for s in signals}
     try:
-        agent = _start(config, happened)
+        nucleus = attached(component, happened.put)
+        agent = _start(config, happened, nucleus)
         manager.ready(agent.summary())
         why = _wait(agent, happened, config.health.every_s, manager)
         clean = True
@@ -58,7 +62,7 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
             if found is not None:
                 clean = agent.stop()
                 _forget_the_end(happened)
-                agent, config = _start_anew(config, found, happened)
+                agent, config = _start_anew(config, found, happened, nucleus)
             manager.ready(agent.summary())
             why = _wait(agent, happened, config.health.every_s, manager)
         manager.stopping()
@@ -71,6 +75,7 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
             log.info("every file has ended: stopping")
         clean = agent.stop(drain_s=_DRAIN_AFTER_FILES_S if files_ended else DRAIN_S) and clean
     finally:
+        detached(component)
         for number, handler in before.items():
             signal.signal(number, handler)
     if not clean:
@@ -83,8 +88,14 @@ def run(config: Config, reread: Callable[[], Config] | None = None) -> int:
     return 0
 
 
-def _start(config: Config, happened: "queue.SimpleQueue[str | int | None]", changed: Sequence[str] = ()) -> Agent:
-    agent = Agent(config, on_end=happened.put, reload=lambda: happened.put(signal.SIGHUP), changed=changed)
+def _start(
+    config: Config,
+    happened: "queue.SimpleQueue[str | int | None]",
+    nucleus: Nucleus | None,
+    changed: Sequence[str] = (),
+) -> Agent:
+    reload = partial(happened.put, signal.SIGHUP)
+    agent = Agent(config, on_end=happened.put, reload=reload, changed=changed, nucleus=nucleus)
     log.info(
         "gluon-edge %s node=%s bundle=%s cameras=%s transport=%s",
         *(__version__, config.mqtt.node, config.model.bundle, ",".join(config.cameras), config.transport),
@@ -118,14 +129,16 @@ def _forget_the_end(happened: "queue.SimpleQueue[str | int | None]") -> None:
         happened.put(item)
 
 
-def _start_anew(old: Config, new: Config, happened: "queue.SimpleQueue[str | int | None]") -> tuple[Agent, Config]:
+def _start_anew(
+    old: Config, new: Config, happened: "queue.SimpleQueue[str | int | None]", nucleus: Nucleus | None
+) -> tuple[Agent, Config]:
     changed = changes(old.model_dump(mode="json"), new.model_dump(mode="json"))
     log.info("reload: changed %s", ", ".join(changed))
     try:
-        return _start(new, happened, changed), new
+        return _start(new, happened, nucleus, changed), new
     except EdgeError as e:
         log.error("reload: %s; back to the last configuration that was good", e)  # noqa: TRY400
-        return _start(old, happened), old
+        return _start(old, happened, nucleus), old
 
 
 def _wait(

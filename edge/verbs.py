@@ -15,6 +15,7 @@ from edge.secret import redact
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
+    from edge.component import Component
     from edge.config import MqttConfig
     from edge.session import SessionOptions
     from edge.stages import Stage
@@ -41,10 +42,33 @@ def run(args: argparse.Namespace) -> int:
     """The agent."""
     from edge.configfile import load_config
 
+    if args.config is None:
+        from edge.component import Component
+
+        return _run_component(Component())
     config = load_config(args.config)
     from edge import run as life
 
-    return life.run(config, lambda: load_config(args.config))
+    component = None
+    if config.transport == "greengrass":
+        from edge.component import Component
+
+        component = Component(configured=False)
+    return life.run(config, lambda: load_config(args.config), component)
+
+
+def _run_component(component: "Component") -> int:
+    """The agent, configured by the nucleus."""
+    from edge import run as life
+    from edge.errors import ConfigError
+
+    try:
+        config = component.config()
+    except ConfigError:
+        component.nucleus.tell_state("ERRORED")
+        component.close()
+        raise
+    return life.run(config, component.config, component)
 
 
 def predict(args: argparse.Namespace) -> int:
