@@ -71,6 +71,7 @@ class Agent:
     ) -> None:
         self._config = config
         self._changed = changed
+        self._nucleus = nucleus
         self._models = models_of(config)
         if not self._models.own():
             raise ConfigError(
@@ -194,7 +195,7 @@ class Agent:
         self._pipeline.use(stage, self._events)
         self._events.open()
         self._introduce_ourselves()
-        if self._desk is not None and self._config.homeassistant.enabled:
+        if self._desk is not None and self._at_home:
             self._introduce()
 
     def _build_updater(self, stage: Stage) -> Updater:
@@ -221,11 +222,14 @@ class Agent:
             raise ConfigError("url: https:// or file:// it must be") from None
         return {"update": self._updater.request(request).request.id}, {}
 
+    @property
+    def _at_home(self) -> bool:
+        """Home Assistant listens at a broker of its own, not at AWS IoT Core."""
+        return self._config.homeassistant.enabled and self._config.transport == "mqtt"
+
     def _build_desk(self) -> Desk | None:
         config, payloads = self._config, self._payloads
-        commands, home = config.commands, config.homeassistant
-        # Home Assistant listens at a broker of its own, not at AWS IoT Core.
-        at_home = home.enabled and config.transport == "mqtt"
+        commands, home, at_home = config.commands, config.homeassistant, self._at_home
         if not (commands.enabled or at_home):
             return None
         gate = Gate(

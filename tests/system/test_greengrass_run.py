@@ -21,22 +21,11 @@ from greengrass_double.limits import as_text
 from test_agent import RED_THEN_BLUE, schema
 
 from edge.bundle import read_bundle
+from export.component.access import access_control
 from export.pack import drawn_image
 
 ROOT = Path(__file__).resolve().parents[2]
-RESOURCES = [f"edge/{{iot:thingName}}/{t}" for t in ("status", "info", "health", "gap", "ack/+", "+/event", "+/state")]
-ACCESS = {
-    "aws.greengrass.ipc.mqttproxy": {
-        "publish": {
-            "operations": ["aws.greengrass#PublishToIoTCore"],
-            "resources": [*RESOURCES, "edge/{iot:thingName}/+/count/+", "edge/{iot:thingName}/+/detect/state"],
-        },
-        "subscribe": {
-            "operations": ["aws.greengrass#SubscribeToIoTCore"],
-            "resources": ["edge/{iot:thingName}/cmd/+", "edge/{iot:thingName}/+/detect/set"],
-        },
-    }
-}
+ACCESS = access_control("com.example.GluonEdge")
 
 
 class Component:
