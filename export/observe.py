@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from export.errors import ExportError
+from export.headroom import headroom
 
 __all__ = [
     "METHODS",
@@ -60,35 +61,40 @@ def observe(
     feed: Feed,
     *,
     means: Sequence[str] = (),
+    channels: Sequence[str] = (),
 ) -> Observed:
     """Runs the float `model` over what `feed` gives and watches `tensors`: their ranges are from least to greatest.
 
-    `means` names the tensors averaged by channel.
+    `means` names the tensors averaged by channel, `channels` those [N, C, H, W] looked at channel by channel, whose
+    ranges have room for pictures not seen (`export.headroom`).
 
     Raises:
         ExportError: for a tensor that is not finite.
     """
-    wanted = list(dict.fromkeys(tensors))
-    lowest: list[Job] = [("ReduceMin", n, False) for n in wanted]
-    highest: list[Job] = [("ReduceMax", n, False) for n in wanted]
+    by_channel = list(dict.fromkeys(channels))
+    whole = [name for name in dict.fromkeys(tensors) if name not in set(by_channel)]
     averaged = list(dict.fromkeys(means))
-    low: list[Any] = [np.inf] * len(lowest)
-    high: list[Any] = [-np.inf] * len(lowest)
+    watched = [*((n, False) for n in whole), *((n, True) for n in by_channel)]
+    jobs: list[Job] = [(op, n, split) for op in ("ReduceMin", "ReduceMax") for n, split in watched]
+    jobs += [("ReduceMean", n, True) for n in averaged]
+    seen: list[list[NDArray[np.float64]]] = [[] for _ in range(2 * len(watched))]
     sums: list[Any] = [0.0] * len(averaged)
     count = 0
-    jobs: list[Job] = [*lowest, *highest, *(("ReduceMean", n, True) for n in averaged)]
     for values in reductions(model, jobs, feed("calibrating")):
-        n = len(lowest)
-        low = [np.minimum(a, b) for a, b in zip(low, values[:n], strict=True)]
-        high = [np.maximum(a, b) for a, b in zip(high, values[n : 2 * n], strict=True)]
-        sums = [s + v.astype(np.float64) for s, v in zip(sums, values[2 * n :], strict=True)]
+        for extremes, value in zip(seen, values, strict=False):
+            extremes.append(np.atleast_1d(value).astype(np.float64))
+        sums = [s + v.astype(np.float64) for s, v in zip(sums, values[len(seen) :], strict=True)]
         count += 1
-    spans = [np.array([a, b], np.float64) for a, b in zip(low, high, strict=True)]
-    for (_, name, _), span in zip(lowest, spans, strict=True):
-        if not np.isfinite(span).all():
+    ranges = {}
+    for k, (name, split) in enumerate(watched):
+        least, most = np.array(seen[k]), np.array(seen[len(watched) + k])
+        if not (np.isfinite(least).all() and np.isfinite(most).all()):
             raise ExportError(f"tensor {name!r} is not finite on the calibration images, so it cannot be quantized")
-    ranges = {name: (float(span[0]), float(span[1])) for name, span in zip(wanted, spans, strict=True)}
-    return Observed(ranges, {name: s / count for name, s in zip(averaged, sums, strict=True)}, count)
+        low, high = least.min(axis=0), most.max(axis=0)
+        room = (headroom(-least), headroom(most)) if split else (1.0, 1.0)
+        ranges[name] = float(low.min()) * room[0], float(high.max()) * room[1]
+    means_found = {name: s / count for name, s in zip(averaged, sums, strict=True)}
+    return Observed(ranges, means_found, count)
 
 
 def narrowed(observed: Observed, histograms: Histograms, method: Method) -> Observed:

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from export.ends import levels_for
 from export.observe import Observed
 from export.regions import Region, clip_bounds, constants_of, data_inputs
 from export.rounding import Rounder
@@ -105,6 +106,9 @@ class _Writer:
         for k, name in enumerate(node.input):
             if name in sources:
                 node.input[k] = self._in_8_bits(name)
+        if i in self.region.ends:
+            self._end(node, self._layer(node, sources[0]))
+            return
         if i in self.region.cores:
             self._weights(node, self._layer(node, sources[0]))
         if i in self.region.float_out or i in self.region.fused.values():
@@ -184,6 +188,43 @@ class _Writer:
         del node.input[2:]
         if found.bias is not None:
             node.input.append(self._dequantized(found.bias, found.bias_steps, 0))
+
+    def _end(self, node: onnx.NodeProto, layer: Layer) -> None:
+        """Append a head's last convolution; see `export.ends`."""
+        found = integer_weights(layer, self.rounder, per_channel=self.per_channel)
+        channels = len(layer.weights)
+        levels = levels_for(*self.ranges[layer.name], channels=channels)
+        copies = range(levels.copies)
+        weights = self._constant(found.weights)
+        if levels.copies > 1:
+            repeated = self._fresh()
+            self.nodes.append(helper.make_node("Concat", [weights for _ in copies], [repeated], axis=0))
+            weights = repeated
+        steps, grain = (np.broadcast_to(v, channels) for v in (found.steps, found.bias_steps))
+        bias = np.zeros(channels) if found.bias is None else found.bias.astype(np.float64)
+        shifted = np.concatenate([bias + levels.shift(k) / grain for k in copies])
+        whole = np.clip(np.rint(shifted), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
+        node.input[1] = self._real(weights, np.tile(steps, levels.copies), np.zeros(len(whole), np.int8), axis=0)
+        del node.input[2:]
+        zeros = np.zeros(len(whole), np.int32)
+        node.input.append(self._real(self._constant(whole), np.tile(grain, levels.copies), zeros, axis=0))
+        result, node.output[0] = node.output[0], self._fresh()
+        lowest, kind = (-128, np.int8) if self.signed else (0, np.uint8)
+        unit = [self._constant(np.array(levels.step, np.float32)), self._constant(np.array(lowest, kind))]
+        stored = self._fresh()
+        self.nodes += [node, helper.make_node("QuantizeLinear", [node.output[0], *unit], [stored])]
+        own = np.repeat([levels.zero_point(k) + lowest for k in copies], channels).astype(kind)
+        real = self._real(stored, np.full(len(own), levels.step), own, axis=1)
+        parts = [self._fresh() for _ in copies]
+        sizes = self._constant(np.full(levels.copies, channels, np.int64))
+        self.nodes.append(helper.make_node("Split", [real, sizes], parts, axis=1))
+        self.nodes.append(helper.make_node("Sum", parts, [result]))
+
+    def _real(self, stored: str, scales: NDArray[np.float64], zeros: NDArray[np.generic], *, axis: int) -> str:
+        """`stored` made float, with a scale and a zero point for each index of `axis`."""
+        inputs = [stored, self._constant(scales.astype(np.float32)), self._constant(zeros)]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [self._fresh()], axis=axis))
+        return str(self.nodes[-1].output[0])
 
     def _dequantized(self, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
         scales = np.asarray(factor if self.per_channel else factor[0], np.float32)

@@ -155,7 +155,10 @@ def calibrate(
     means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
     reader = Reader(bundle, images, progress=progress)
     model, equalized = equalize(model, reader.each) if equalization else (model, 0)
-    observed = observe(model, watched(model.graph, region), reader.each, means=means)
+    nodes = model.graph.node
+    ends = [nodes[i].output[0] for i in region.ends]
+    maps = [name for i in region.cores if nodes[i].op_type == "Conv" for name in data_inputs(nodes[i], constants)]
+    observed = observe(model, watched(model.graph, region), reader.each, means=means, channels=[*ends, *maps])
     related = curvatures(model, region, reader.each, observed.images) if compensation else {}
     reader.warn_of_skipped()
     found = Calibrated(
@@ -216,7 +219,9 @@ def _check(before: onnx.ModelProto, after: onnx.ModelProto, region: Region) -> N
     found = Counter(n.op_type for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and reads_8_bits(n))
     integers = {t.name for t in after.graph.initializer if t.data_type == onnx.TensorProto.INT8}
     weighted = [n for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and n.input[1] in made]
-    int8 = sum(made[n.input[1]].input[0] in integers for n in weighted)
+    # A head's weights may be repeated on their way (export.ends).
+    stored = [made[n.input[1]].input[0] for n in weighted]
+    int8 = sum((made[name].input[0] if name in made else name) in integers for name in stored)
     wanted = Counter(before.graph.node[i].op_type for i in region.cores)
     if int8 != len(region.cores) or any(found[op] < n for op, n in wanted.items()):
         raise ExportError(

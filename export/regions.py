@@ -40,14 +40,16 @@ class Region:
     """The nodes to run in 8 bits, by index into `graph.node`.
 
     `cores` are those with weights; `fused` maps a Relu or Clip to the node whose saturation replaces it; `float_out`
-    are products whose result nobody reads in 8 bits, for they can give float themselves; `kept_float` says why a core
-    (by its output's name) stays float.
+    are products whose result nobody reads in 8 bits, for they can give float themselves; `ends` are the convolutions
+    whose result leaves the region for good (a head's boxes, scores, masks); `kept_float` says why a core (by its
+    output's name) stays float.
     """
 
     nodes: frozenset[int]
     cores: tuple[int, ...]
     fused: dict[int, int]
     float_out: frozenset[int]
+    ends: frozenset[int]
     kept_float: dict[str, str]
 
 
@@ -90,7 +92,9 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
     in_8_bits = {name for i in nodes for name in data_inputs(graph.node[i], constants)}
     products = [i for i in cores if graph.node[i].op_type != "Conv" and i not in fused.values()]
     float_out = frozenset(i for i in products if graph.node[i].output[0] not in in_8_bits)
-    return Region(frozenset(nodes), tuple(cores), fused, float_out, kept)
+    rectified = set(fused.values())
+    ends = frozenset(i for i in cores if graph.node[i].op_type == "Conv" and i not in before and i not in rectified)
+    return Region(frozenset(nodes), tuple(cores), fused, float_out, ends, kept)
 
 
 def constants_of(graph: onnx.GraphProto) -> Constants:

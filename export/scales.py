@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from export.regions import CARRIES, Region, clip_bounds, constants_of, data_inputs
+from export.regions import CARRIES, Constants, Region, clip_bounds, constants_of, data_inputs
 
 __all__ = ["Scale", "tied", "watched"]
 
@@ -52,7 +52,7 @@ def watched(graph: onnx.GraphProto, region: Region) -> list[str]:
         node = graph.node[i]
         if i not in region.fused:
             names.update(dict.fromkeys(data_inputs(node, constants)))
-        if i not in region.fused.values() and i not in region.float_out:
+        if i not in region.fused.values() and i not in region.float_out and i not in region.ends:
             names.update(dict.fromkeys(node.output))
     return list(names)
 
@@ -67,7 +67,8 @@ def tied(
     """
     constants = constants_of(graph)
     root: dict[str, str] = {}
-    bounds: dict[str, tuple[float, float]] = {}  # of what an activation made, and of what is carried on from it
+    bounds = _bounds(graph, region, constants)
+    ranges = {name: _within(span, bounds.get(name)) for name, span in ranges.items()}
 
     def find(name: str) -> str:
         while root.setdefault(name, name) != name:
@@ -76,16 +77,12 @@ def tied(
 
     for i in sorted(region.nodes):
         node = graph.node[i]
-        if i in region.fused:
-            bounds[node.output[0]] = clip_bounds(node, constants)
         if node.op_type not in CARRIES:
             continue
         sources = data_inputs(node, constants)
         if node.op_type == "Concat":
             low, high = ranges[node.output[0]]
             sources = [n for n in sources if n not in bounds or (low >= bounds[n][0] and high <= bounds[n][1])]
-        elif sources[0] in bounds:
-            bounds.update(dict.fromkeys(node.output, bounds[sources[0]]))
         for name in (*sources, *node.output[1:]):
             root[find(name)] = find(node.output[0])
     spans: dict[str, tuple[float, float]] = {}
@@ -93,3 +90,23 @@ def tied(
         a, b = spans.get(find(name), (low, high))
         spans[find(name)] = min(a, low), max(b, high)
     return {name: spans[find(name)] for name in ranges}
+
+
+def _bounds(graph: onnx.GraphProto, region: Region, constants: Constants) -> dict[str, tuple[float, float]]:
+    """The limits of what an activation made, and of what is carried on from there."""
+    found: dict[str, tuple[float, float]] = {}
+    for i in sorted(region.nodes):
+        node = graph.node[i]
+        if i in region.fused:
+            found[node.output[0]] = clip_bounds(node, constants)
+            continue
+        sources = data_inputs(node, constants)
+        if node.op_type in CARRIES and all(name in found for name in sources):
+            limits = [found[name] for name in sources]
+            found.update(dict.fromkeys(node.output, (min(a for a, _ in limits), max(b for _, b in limits))))
+    return found
+
+
+def _within(span: tuple[float, float], limits: tuple[float, float] | None) -> tuple[float, float]:
+    """A range that left room beyond what can occur, without that."""
+    return span if limits is None else (max(span[0], limits[0]), min(span[1], limits[1]))
