@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(watch, "a JSON object a message, a line each, and the sums at the end")
 
     _add_audit(commands)
+    _add_said(commands)
     _add_bundle(commands)
     _add_config_group(commands)
     _add_device_tools(commands)
@@ -152,6 +153,13 @@ def _add_audit(commands: "Commands") -> None:
     audit.add_argument("--spool", type=Path, metavar="FILE", help="the spool of a node that is stopped")
     audit.add_argument("--node", metavar="NAME", help="default: every node in the log")
     _add_json(audit)
+
+
+def _add_said(commands: "Commands") -> None:
+    text = "What a stopped node was told, by its own account: every command done, refused or interrupted."
+    said = _command(commands, "commands", verbs.said, text, "/var/lib/gluon-edge/kerb-1.spool")
+    said.add_argument("spool", type=Path, metavar="SPOOL", help="the spool of a node that is stopped")
+    _add_json(said)
 
 
 def _add_demo(commands: "Commands") -> None:

@@ -9,18 +9,16 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from edge.clock import iso_utc
+from edge.answers import Answers, Job
 from edge.commands import Command, CommandError, Gate, switch_of
 from edge.errors import EdgeError
-from edge.message import Extras, IllegalMessageError, Importance, Message, encode
+from edge.message import Importance, Message
 from edge.outbox import record_of
 from edge.payloads import Payloads
 from edge.spool import Spool
 from edge.spool.errors import StoreCorruptError, StoreError
-from edge.spool.journal import Journal
 from edge.transports.transport import Received
 
 __all__ = ["Desk", "Done"]
@@ -28,7 +26,6 @@ __all__ = ["Desk", "Done"]
 log = logging.getLogger(__name__)
 
 _QUEUE = 100
-_UNKNOWN = "-"
 _NOTED_S = 5.0
 
 Done = tuple[dict[str, Any], dict[str, Any]]
@@ -39,14 +36,6 @@ _NOTHING: Done = ({}, {})
 
 _REPEATABLE = frozenset({"detect", "threshold", "reload"})
 """What may be done again when nobody knows whether it was: it sets something to a value."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    command: Command
-    answer_to: str | None = None
-    correlation: bytes | None = None
-    noted: threading.Event = field(default_factory=threading.Event)
 
 
 class Desk:
@@ -71,8 +60,8 @@ class Desk:
         self._base = f"{payloads.root}/{payloads.node}"
         own = (f"{self._base}/cmd/+", *(f"{self._base}/{camera}/{name}/set" for camera, name in switches))
         self.filters: tuple[str, ...] = (*own, hello) if hello else own
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_QUEUE)
-        self._finished: queue.SimpleQueue[tuple[_Job, str, Done]] = queue.SimpleQueue()
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUE)
+        self._finished: queue.SimpleQueue[tuple[Job, str, Done]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="commands", daemon=True)
         self._wake: Callable[[], None] = lambda: None
         self._spool: Spool | None = None
@@ -82,13 +71,19 @@ class Desk:
             "replay": self._replay,
             "receipt": self._forget,
         }
-        self.refused = 0
+        self._answers = Answers(payloads)
         self.executed = 0
+
+    @property
+    def refused(self) -> int:
+        """Commands and switches that were refused."""
+        return self._answers.refused
 
     def open(self, spool: Spool, wake: Callable[[], None]) -> None:
         """Takes up what an earlier run has left undone, restores the switches, and starts to work."""
         self._spool, self._wake = spool, wake
-        journal = self._journal()
+        self._answers.open(spool)
+        journal = self._answers.journal()
         settings = journal.settings() if journal else {}
         for (camera, name), switch in self._switches.items():
             on = bool(settings.get(f"switch:{camera}/{name}", True))
@@ -98,12 +93,14 @@ class Desk:
             verb = entry.topic.rsplit("/", 1)[-1]
             if entry.started:
                 # It may have happened or not; doing it again is worse than saying so.
-                self._answer(_Job(Command(entry.id, verb)), "interrupted", {"reason": "the node stopped meanwhile"}, {})
+                self._answers.settle(
+                    Job(Command(entry.id, verb)), "interrupted", {"reason": "the node stopped meanwhile"}, {}
+                )
                 continue
             try:
-                job = _Job(self._gate.again(verb, entry.body))
+                job = Job(self._gate.again(verb, entry.body))
             except CommandError as e:
-                self._answer(_Job(Command(entry.id, verb)), "refused", {"reason": str(e)}, {})
+                self._answers.settle(Job(Command(entry.id, verb)), "refused", {"reason": str(e)}, {})
             else:
                 self._take(job)
         self._thread.start()
@@ -121,12 +118,12 @@ class Desk:
 
     def saved(self, name: str) -> Any:
         """A setting that was made to last, or None."""
-        journal = self._journal()
+        journal = self._answers.journal()
         return journal.settings().get(name) if journal else None
 
     def counter(self, key: str) -> int:
         """The highest counter that a signing key has used."""
-        journal = self._journal()
+        journal = self._answers.journal()
         return journal.counter(key) if journal else 0
 
     def connected(self) -> None:
@@ -145,8 +142,9 @@ class Desk:
         elif len(levels) == 3 and levels[2] == "set" and (levels[0], levels[1]) in self._switches:
             self._hear_switch(levels[0], levels[1], message)
 
-    def step(self) -> None:
-        """Answers what is done."""
+    def step(self, *, last: bool = False) -> None:
+        """Answers what is done, and writes down what was refused; `last` says that nothing comes after this."""
+        self._answers.step(last=last)
         while True:
             try:
                 job, status, (result, settings) = self._finished.get_nowait()
@@ -156,20 +154,20 @@ class Desk:
                 self._note(job)
             else:
                 self.executed += status == "done"
-                self._answer(job, status, result, settings)
+                self._answers.settle(job, status, result, settings)
 
-    def _note(self, job: _Job) -> None:
-        journal = self._journal()
+    def _note(self, job: Job) -> None:
+        journal = self._answers.journal()
         if journal is not None:
             with contextlib.suppress(StoreError, StoreCorruptError):
                 journal.start(job.command.id)
         job.noted.set()
 
     def _hear_command(self, verb: str, message: Received) -> None:
-        journal = self._journal()
+        journal = self._answers.journal()
         if message.retain or journal is None:
             reason = "it is retained, and would come again with every connection"
-            self._refuse(verb, None, reason if message.retain else "the node's disk fails", message)
+            self._answers.refuse(verb, None, reason if message.retain else "the node's disk fails", message)
             return
         try:
             command = self._gate.read(verb, message.payload)
@@ -180,25 +178,25 @@ class Desk:
         except (CommandError, StoreError, StoreCorruptError) as e:
             ident = e.id if isinstance(e, CommandError) else None
             if ident is None or not journal.knows(ident):
-                self._refuse(verb, ident, str(e), message)
+                self._answers.refuse(verb, ident, str(e), message)
                 return
             new = False
         if not new:
             log.info("command %s came again: it is done once", verb[:32])
             return
         log.info("command %s %s accepted%s", verb, command.id, f" key={command.key}" if command.key else "")
-        self._take(_Job(command, message.answer_to, message.correlation))
+        self._take(Job(command, message.answer_to, message.correlation))
 
-    def _take(self, job: _Job) -> None:
+    def _take(self, job: Job) -> None:
         here = self._here.get(job.command.verb)
         if here is not None:
             self.executed += 1
-            self._answer(job, "done", here(job.command.args), {})
+            self._answers.settle(job, "done", here(job.command.args), {})
             return
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            self._answer(job, "refused", {"reason": "too many commands wait"}, {})
+            self._answers.settle(job, "refused", {"reason": "too many commands wait"}, {})
 
     def _replay(self, args: dict[str, Any]) -> dict[str, Any]:
         return {"events": self._spool.replay(args["first_seq"], args["last_seq"]) if self._spool else 0}
@@ -206,21 +204,14 @@ class Desk:
     def _forget(self, args: dict[str, Any]) -> dict[str, Any]:
         return {"bytes": self._spool.forget(args["last_seq"]) if self._spool else 0}
 
-    def _refuse(self, verb: str, ident: str | None, reason: str, message: Received) -> None:
-        self.refused += 1
-        log.warning("command %r %s refused: %s", verb[:32], ident or _UNKNOWN, reason)
-        job = _Job(Command(ident or _UNKNOWN, verb[:32]), message.answer_to, message.correlation)
-        # What anybody can cause without end must not push out events.
-        self._send(job, "refused", {"reason": reason}, Importance.C)
-
     def _hear_switch(self, camera: str, name: str, message: Received) -> None:
         try:
             on = switch_of(message.payload)
         except CommandError as e:
-            self.refused += 1
             log.warning("switch %s/%s refused: %s", camera, name, e)
+            self._answers.note("-", str(e), message)
             return
-        journal = self._journal()
+        journal = self._answers.journal()
         if journal is not None:
             try:
                 journal.set(f"switch:{camera}/{name}", on)
@@ -257,68 +248,3 @@ class Desk:
                 done = {"reason": f"unexpected {type(e).__name__}"}, {}
             self._finished.put((job, status, done))
             self._wake()
-
-    def _answer(self, job: _Job, status: str, result: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        """`ack/<id>`, once and for all: in the transaction that marks the command as done."""
-        journal = self._journal()
-        record = record_of(self._ack(job.command, status, result))
-        spool = self._spool
-        if spool is None:
-            return
-        try:
-            if journal is None:
-                spool.put(record)
-            else:
-                spool.adopt(record, lambda: journal.finish(job.command.id, dict(result), settings, record))
-        except (StoreError, StoreCorruptError) as e:
-            log.warning("command %s: its answer is not on the disk: %s", job.command.id, e)
-            spool.put(record)
-        self._send_to_asker(job, status, result)
-
-    def _send(self, job: _Job, status: str, result: Mapping[str, Any], importance: Importance) -> None:
-        if self._spool is not None:
-            self._spool.put(record_of(self._ack(job.command, status, result, importance)))
-            self._send_to_asker(job, status, result)
-
-    def _send_to_asker(self, job: _Job, status: str, result: Mapping[str, Any]) -> None:
-        """MQTT 5's way: to the topic that came with the question."""
-        if job.answer_to is None or self._spool is None:
-            return
-        try:
-            ack = self._ack(job.command, status, result, Importance.C, job.answer_to, job.correlation)
-        except IllegalMessageError as e:
-            log.warning("command %s: the asker's topic cannot be used: %s", job.command.id, e)
-            return
-        self._spool.put(record_of(ack))
-
-    def _ack(
-        self,
-        command: Command,
-        status: str,
-        result: Mapping[str, Any],
-        importance: Importance = Importance.A,
-        topic: str | None = None,
-        correlation: bytes | None = None,
-    ) -> Message:
-        payload = {
-            "schema": "ack/1.0",
-            "boot_id": self._payloads.boot_id,
-            "node": self._payloads.node,
-            "id": command.id,
-            "verb": command.verb,
-            "status": status,
-            "result": dict(result),
-            "at": iso_utc(self._payloads.clock.wall_ns()),
-        }
-        extras = Extras("application/json", correlation)
-        return Message(
-            topic or self._payloads.topic("ack", command.id),
-            encode(payload),
-            importance,
-            lifetime_s=86_400.0,
-            extras=extras,
-        )
-
-    def _journal(self) -> Journal | None:
-        store = self._spool.disk.store if self._spool is not None else None
-        return Journal(store) if store is not None else None

@@ -36,8 +36,8 @@ class Hearing(Protocol):
     def heard(self, message: Received) -> None:
         """A message came. When this returns it may be acknowledged."""
 
-    def step(self) -> None:
-        """Something may be ready to be written down."""
+    def step(self, *, last: bool = False) -> None:
+        """Something may be ready to be written down; `last` says that nothing comes after this."""
 
 
 class NobodyHears:
@@ -51,7 +51,7 @@ class NobodyHears:
     def heard(self, message: Received) -> None:
         """Nothing comes."""
 
-    def step(self) -> None:
+    def step(self, *, last: bool = False) -> None:
         """Nothing to do."""
 
 
@@ -326,5 +326,6 @@ class Uplink:
                 self._woken.wait(max(0.0, deadline - time.monotonic()))
             self._spool.disconnected(lost=False)
         self._link = None
+        self._hearing.step(last=True)
         self._spool.flush()
         self._transport.disconnect()

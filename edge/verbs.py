@@ -32,6 +32,7 @@ __all__ = [
     "fail",
     "predict",
     "run",
+    "said",
     "service",
     "update",
     "watch",
@@ -143,6 +144,19 @@ def audit(args: argparse.Namespace) -> int:
         return fail(f"{args.log}: holds nothing of {args.node or 'any node'}")
     lost = [f"{name}: {first} to {last}" for name, sums in found.items() for first, last in sums["missing_ranges"]]
     return fail(f"missing without a receipt: {'; '.join(lost[:10])}") if lost else 0
+
+
+def said(args: argparse.Namespace) -> int:
+    """The audit of commands."""
+    from edge.audit import commands_on_disk
+
+    found = commands_on_disk(args.spool)
+    if args.json:
+        print(json.dumps({"commands": found}))
+    else:
+        for c in found:
+            print(f"{c['at']} {c['state']:8} {c['topic']} {c['id']}: {c['answer'] or ''}".rstrip())
+    return 0
 
 
 def bundle_info(args: argparse.Namespace) -> int:

@@ -1,16 +1,17 @@
 """Which commands a node has seen, so that each happens once however often it comes and whenever the node stops."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge.spool.record import Record
 from edge.spool.store import Store
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["Entry", "Journal", "Refusal"]
 
 _MAX_ROWS = 5000
+_MAX_REFUSED = 1000
 _COUNTER = "counter:"
 
 
@@ -22,6 +23,17 @@ class Entry:
     topic: str
     body: bytes
     started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that was said to the node and not done: `id` is its own where it could be read."""
+
+    id: str
+    topic: str
+    body: bytes
+    reason: str
+    at_s: int
 
 
 class Journal:
@@ -57,11 +69,7 @@ class Journal:
             )
             if key is not None:
                 self._set(_COUNTER + key, counter)
-            store.query(
-                "DELETE FROM commands WHERE state IN ('done', 'refused') AND rowid <= "
-                "(SELECT max(rowid) FROM commands) - ?",
-                _MAX_ROWS,
-            )
+            self._forget("done", _MAX_ROWS)
         return True
 
     def start(self, ident: str) -> None:
@@ -81,13 +89,16 @@ class Journal:
                 self._set(name, value)
             self._store.insert([ack])
 
-    def refuse(self, ident: str, topic: str, body: bytes, reason: str, *, at_s: int) -> None:
-        """Keeps what was refused, for the audit."""
+    def refuse(self, refusals: Sequence[Refusal]) -> None:
+        """Keeps what was refused, for the audit; under names of its own, so that it takes no command's id away."""
         with self._store.transaction():
-            self._store.query(
-                "INSERT OR IGNORE INTO commands (id, topic, body, state, answer, at_s) VALUES (?,?,?,'refused',?,?)",
-                ident, topic, body[:1024], reason, at_s,
-            )  # fmt: skip
+            for r in refusals:
+                self._store.query(
+                    "INSERT INTO commands (id, topic, body, state, answer, at_s) "
+                    "VALUES ('refused ' || hex(randomblob(8)) || ' ' || ?,?,?,'refused',?,?)",
+                    r.id, r.topic, r.body, r.reason, r.at_s,
+                )  # fmt: skip
+            self._forget("refused", _MAX_REFUSED)
 
     def set(self, name: str, value: Any) -> None:
         """Keeps a setting."""
@@ -125,6 +136,14 @@ class Journal:
         return self._store.query(
             "SELECT id, topic, state, answer, at_s FROM commands ORDER BY rowid DESC LIMIT ?", limit
         )
+
+    def _forget(self, state: str, keep: int) -> None:
+        """The oldest go; each state has a bound of its own, or refusals would push out what makes a command happen once."""
+        self._store.query(
+            "DELETE FROM commands WHERE state = ? AND rowid <= "
+            "(SELECT rowid FROM commands WHERE state = ? ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+            state, state, keep,
+        )  # fmt: skip
 
     def _set(self, name: str, value: Any) -> None:
         self._store.query(

@@ -12,7 +12,7 @@ from edge.commands import EXAMPLES, MAX_BYTES, SENSITIVE, VERBS, CommandError, G
 from edge.errors import ConfigError
 from edge.signing import Keys, make_key, sign
 from edge.spool import Record
-from edge.spool.journal import Journal
+from edge.spool.journal import Journal, Refusal
 from edge.spool.store import Store
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=timezone.utc)
@@ -238,3 +238,18 @@ def test_journal_when_many_were_done_then_the_oldest_are_forgotten_but_nothing_u
         journal.finish(f"c{i}", {}, {}, ack(i + 1))
     assert len(journal.audit(1000)) <= 12
     assert [e.id for e in journal.unfinished()] == ["first"]
+
+
+def test_journal_when_commands_are_refused_then_they_are_in_the_audit_and_take_no_id_away(store, monkeypatch):
+    monkeypatch.setattr("edge.spool.journal._MAX_REFUSED", 10)
+    journal = Journal(store)
+    journal.receive("kept", "cmd/ping", b"", at_s=0)
+    journal.finish("kept", {}, {}, ack())
+    for i in range(30):
+        journal.refuse([Refusal("c-1", "edge/n1/cmd/ping", b"{}", "is not signed", i), Refusal("-", "", b"", "no", i)])
+    found = journal.audit(1000)
+    assert [state for _, _, state, _, _ in found].count("refused") == 10, "a flood is bounded"
+    assert found[1][1:] == ("edge/n1/cmd/ping", "refused", "is not signed", 29)
+    assert found[1][0].endswith(" c-1")
+    assert not journal.receive("kept", "cmd/ping", b"", at_s=1), "and pushes out nothing that was done"
+    assert journal.receive("c-1", "cmd/ping", b"", at_s=1), "what a stranger said first does not block the real one"

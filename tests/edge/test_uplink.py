@@ -376,7 +376,7 @@ def test_uplink_when_something_is_said_to_us_then_it_is_heard_before_it_is_ackno
             if message.topic == "bad":
                 raise RuntimeError("stumbled")
 
-        def step(self):
+        def step(self, *, last=False):
             pass
 
     transport = FakeTransport()
