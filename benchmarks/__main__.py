@@ -19,9 +19,15 @@ FIGURES = {
     "heads": "P4: the whole float bundle over the bare convolution trunk of the same net, one thread",
     "mxnet": "P5: the float bundle against MXNet on the same weights, its CPU fusion on, one thread",
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
+    "fastest": "P6: the best way that tune would find here against MXNet on the same weights, one thread",
     "spool": "P10: messages accepted a second with group commit and delivered a second from the disk; bytes and memory",
     "kernels": "how far the same model differs between kernels, of which the golden sample's tolerances are made",
-    "agent": "P1: frames per second of the whole agent on a video file, over a bare loop on the same bundle",
+    "agent": "P1, P2, P11: the whole agent on video files over a bare loop on the same bundle: rate, CPU, four cameras",
+    "latency": "P3: from a frame's capture to its message at a subscriber, over inference alone",
+    "footprint": "P7, P8: memory of the running agent and start to first frame published, over onnxruntime alone",
+    "soak": "P7: 100,000 frames through the whole agent; memory, threads, descriptors and shared memory stay",
+    "idle": "What an agent costs whose gated camera shows no movement, and one without frames",
+    "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 
 

@@ -1,0 +1,93 @@
+"""P6, its end: what `tune` would choose here against MXNet on the same weights, one thread each, timed in turn.
+
+The ways are the float bundle and its int8 variant on each provider that is installed, in the model's types and in 16-bit
+floats. One that does not say what its golden sample expects is left out, as `tune` does. Times are CPU time of the process,
+which with one thread is wall time on an idle machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+
+from benchmarks.mxnet import _mxnet
+from benchmarks.nets import Net, bundle_of, nets
+from benchmarks.paired import paired
+from edge.bundle import Bundle
+from edge.errors import EdgeError
+from edge.golden import check, golden_image
+from edge.session import SessionOptions
+from edge.stages import Stage, prepare_for
+from export.calibrate import images
+from export.pack import drawn_image, source_files
+from export.quantize import quantize
+
+__all__ = ["measure"]
+
+_WAYS = (("cpu", "model"), ("openvino", "model"), ("openvino", "half"))
+
+
+def measure() -> list[dict[str, Any]]:
+    """A row a net and way, the fastest first."""
+    return [row for net in nets() for row in _rows(net)]
+
+
+def _rows(net: Net) -> list[dict[str, Any]]:
+    bundle = bundle_of(net)
+    files = source_files(bundle)
+    if files is None:
+        raise SystemExit(f"{bundle.path}: its MXNet source is gone; remove the folder and run again")
+    spec = bundle.manifest.input
+    calls: dict[str, Callable[[], object]] = {"mxnet": _mxnet(*files, spec.height, spec.width)}
+    wrong: dict[str, str] = {}
+    stages: dict[str, Stage] = {}
+    for variant in (bundle, _in_int8(net, bundle)):
+        image = prepare_for(variant, golden_image(variant))[0][None]
+        for provider, precision in _WAYS:
+            name = f"{variant.manifest.precision}, {provider}, {precision}"
+            stage = Stage(variant, SessionOptions((provider,), 1, precision))  # type: ignore[arg-type]
+            if provider in stage.session.fell_away:
+                continue
+            problem = _problem(variant, stage)
+            if problem is not None:
+                wrong[name] = problem
+            stages[name] = stage
+            calls[name] = lambda stage=stage, image=image: stage.session.infer(image)  # type: ignore[misc]
+    result = paired(calls, rounds=11, inner=2, clock=time.process_time)
+    rows = [
+        {
+            "net": net.name,
+            "way": name,
+            "runs on": stage.session.provider,
+            "mxnet_ms": round(result.median_ms["mxnet"], 1),
+            "ms": round(result.median_ms[name], 1),
+            "times_faster": round(result.ratio("mxnet", name), 2),
+            "golden": wrong.get(name, "holds"),
+            "goal": "5x by the best that holds",
+        }
+        for name, stage in stages.items()
+    ]
+    return sorted(rows, key=lambda row: -float(row["times_faster"]))
+
+
+def _problem(bundle: Bundle, stage: Stage) -> str | None:
+    try:
+        report = check(bundle, stage)
+    except EdgeError as e:
+        return str(e)
+    return None if report.ok else report.problems[0]
+
+
+def _in_int8(net: Net, bundle: Bundle) -> Bundle:
+    """Calibrated on the photographs at hand and on the pictures that the bundle's own making drew."""
+    folder = bundle.path.parent / f"calibration-{bundle.path.name}"
+    folder.mkdir(exist_ok=True)
+    drawn = drawn_image(bundle.manifest.input)
+    photos = [] if net.images is None else [cv2.imread(str(p)) for p in images(net.images)]
+    for n, picture in enumerate([golden_image(bundle), drawn, drawn[::-1, ::-1], *photos]):
+        if picture is not None:
+            cv2.imwrite(str(folder / f"{n}.png"), picture)
+    return quantize(bundle, images(folder)).bundle
