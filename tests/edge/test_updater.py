@@ -9,7 +9,7 @@ import time
 
 import bundles
 import pytest
-from models import release
+from releases import release
 from street import ROOT
 
 from edge.admission import admitted, trust_of

@@ -10,7 +10,7 @@ import bundles
 import jsonschema
 import pytest
 from conftest import ROOT, wait_until
-from models import release
+from releases import release
 from test_agent import schema
 from test_commands_wire import tell
 
