@@ -53,7 +53,8 @@ def measure(frames: int = _FRAMES) -> list[dict[str, Any]]:
         left = len(_shared_names() - before)
     done = max(s.frames for s in samples)
     early = [s for s in samples if 0.1 * frames <= s.frames <= 0.2 * frames]
-    late = [s for s in samples if s.frames >= 0.9 * frames]
+    # Its last word comes when it has begun to stop.
+    late = [s for s in samples if 0.9 * frames <= s.frames < done]
     if not early or not late:
         raise SystemExit(f"the agent looked at {done} frames and ended with {status}: too few to compare")
     row: dict[str, Any] = {"frames": done, "seconds": round(seconds), "frames_a_second": round(done / seconds)}

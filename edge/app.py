@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import cv2
 from pydantic import ValidationError
 
 from edge import __version__
@@ -70,6 +71,8 @@ class Agent:
         nucleus: Nucleus | None = None,
     ) -> None:
         self._config = config
+        # OpenCV's pool spins for its next bit of work, on cores that the model and other cameras could use.
+        cv2.setNumThreads(1)
         self._changed = changed
         self._nucleus = nucleus
         self._models = models_of(config)
