@@ -42,6 +42,27 @@ def decode_jpeg(data: NDArray[np.uint8], into: Image | None = None) -> Image:
     return image
 
 
+def _restarts(raw: bytes) -> int:
+    return sum(raw.count(bytes((0xFF, 0xD0 + i))) for i in range(8))
+
+
+def _restarts_due(raw: bytes) -> int:
+    """How many restart markers the header promises (ITU-T T.81, B.2)."""
+    at, blocks, interval = 2, 0, 0
+    while at + 4 <= len(raw) and raw[at] == 0xFF and raw[at + 1] != 0xDA:
+        marker, length = raw[at + 1], int.from_bytes(raw[at + 2 : at + 4], "big")
+        body = raw[at + 4 : at + 2 + length]
+        if marker == 0xDD and len(body) >= 2:
+            interval = int.from_bytes(body[:2], "big")
+        elif marker in {0xC0, 0xC1} and len(body) >= 6 and len(body) >= 6 + 3 * body[5]:
+            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+            sampling = [body[7 + 3 * i] for i in range(body[5])] or [0x11]
+            across, down = max(s >> 4 for s in sampling), max(s & 15 for s in sampling)
+            blocks = -(-width // (8 * max(1, across))) * -(-height // (8 * max(1, down)))
+        at += 2 + length
+    return -(-blocks // interval) - 1 if interval and blocks else 0
+
+
 def _ends_flat(image: NDArray[np.uint8]) -> bool:
     """What a decoder was not given it fills with one colour, to the last corner; most whole pictures end otherwise."""
     corner = image[-_CORNER:, -_CORNER:].reshape(-1, 3)
@@ -49,7 +70,12 @@ def _ends_flat(image: NDArray[np.uint8]) -> bool:
 
 
 def _is_short(raw: bytes) -> bool:
-    """Whether the picture changes with what is written behind its last bit, at an eighth of its size."""
+    """Whether the picture changes with what is written behind its last bit, at an eighth of its size.
+
+    Where it has restart markers they are counted as well: between two of them a decoder skips what it cannot read.
+    """
+    if _restarts(raw) < _restarts_due(raw):
+        return True
     small = cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION
     here = cv2.imdecode(np.frombuffer(raw, np.uint8), small)
     scan = raw[:-2].rstrip(b"\xff")  # cut within an escaped byte, it would make a marker of the noise

@@ -38,7 +38,10 @@ class LastResort:
         now_ns = clock.wall_ns()
         program = Path(self._command[0]).name
         # What a clock that was wrong has written into the future counts as well.
-        times = [t for t in self._times() if now_ns - t < _DAY_NS]
+        known = self._times()
+        if known is None:
+            return f"{program} is not run, because {self._record} cannot be read and its budget not be kept"
+        times = [t for t in known if now_ns - t < _DAY_NS]
         if len(times) >= self._per_day:
             return f"{program} was run {len(times)} times in a day, which is its budget; trying again every few seconds"
         if not self._write([*times, now_ns]):
@@ -53,14 +56,14 @@ class LastResort:
             return f"{program} cannot be run: {e.strerror}"
         return f"ran {program}, which ended with {done.returncode}"
 
-    def _times(self) -> list[int]:
+    def _times(self) -> list[int] | None:
         try:
             found = json.loads(self._record.read_bytes()[:65536])
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as e:
-            log.warning("%s: cannot be read (%s); counted as spent", self._record, e)
-            return [(1 << 63) - 1] * self._per_day
+            log.warning("%s: %s", self._record, e)
+            return None
         return [t for t in found if isinstance(t, int)] if isinstance(found, list) else []
 
     def _write(self, times: list[int]) -> bool:

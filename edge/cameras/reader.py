@@ -84,7 +84,7 @@ class CameraReader:
         self._told: set[str] = set()
         self._frame_id = 0
         # A live camera's process lets no more pass than wanted; here it would be too late to save the decoding.
-        self._cap = Cap(None if settings.live or settings.kind == "images" else settings.fps)
+        self._cap = Cap(None if settings.live or settings.kind in {"images", "pattern"} else settings.fps)
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
 
     def start(self) -> None:
