@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.errors import EdgeError
+from export.component.arguments import add_component
 from export.errors import ExportError
 
 __all__ = ["main"]
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _evaluate(add)
     _pack(add)
     _keygen(add)
+    add_component(add)
     inspect = add("inspect", "what is in a bundle, an ONNX file or an MXNet symbol", "inspect build/ssd")
     inspect.add_argument("path", type=Path, metavar="BUNDLE|MODEL.onnx|SYMBOL.json")
     return parser

@@ -22,7 +22,7 @@ from export.request import request
 if TYPE_CHECKING:
     from export.evaluate import Evaluation
 
-__all__ = ["Outcome", "convert", "evaluate", "inspect", "keygen", "pack", "quantize", "verify", "zoo"]
+__all__ = ["Outcome", "component", "convert", "evaluate", "inspect", "keygen", "pack", "quantize", "verify", "zoo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ def zoo(args: argparse.Namespace) -> Outcome:
     ]
     text = "\n".join(lines)
     return Outcome(rows, text)
+
+
+def component(args: argparse.Namespace) -> Outcome:
+    """`component lint` and `component build`."""
+    from export.component.verbs import run
+
+    document, text, good = run(args)
+    return Outcome(document, text, good)
 
 
 def convert(args: argparse.Namespace) -> Outcome:

@@ -18,13 +18,10 @@ _HEARD = ("cmd/+", "+/+/set")
 _JOBS = ("jobs/start-next", "jobs/+/update", "shadow/name/gluon-edge/update", "shadow/name/gluon-edge/get")
 _JOBS_HEARD = (
     "jobs/notify-next",
-    "jobs/start-next/accepted",
-    "jobs/start-next/rejected",
+    "jobs/start-next/+",
     "jobs/+/update/+",
-    "shadow/name/gluon-edge/get/accepted",
-    "shadow/name/gluon-edge/get/rejected",
-    "shadow/name/gluon-edge/update/delta",
-    "shadow/name/gluon-edge/update/rejected",
+    "shadow/name/gluon-edge/get/+",
+    "shadow/name/gluon-edge/update/+",
 )
 
 
