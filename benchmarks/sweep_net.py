@@ -12,18 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from benchmarks.mxnet import executor
 from benchmarks.paired import paired
 from export import heads, zoo
 from export.errors import ExportError, UnsupportedError
-from export.graph import Array, Graph
+from export.graph import Graph
+from export.raw import raw_model
 from export.run_onnx import open_session
 from export.source import load
-from export.translate import translate
-from export.verify import normalized, verify, verify_raw
+from export.verify import verify, verify_raw
 from export.zoo import Saved, ZooNet, find
 
 __all__ = ["main"]
@@ -33,7 +32,6 @@ _SECONDS = 5.0  # that timing may take
 # Of a net of two stages: with all 1000 that some take, the values of all layers together fill 12 GB.
 _REGIONS = 200
 _GRID = 64  # what every level of every pyramid divides
-_TEMPLATE = 127  # side of the picture that a tracker looks for
 
 
 class Row:
@@ -105,19 +103,16 @@ def _convert_and_compare(saved: Saved, entry: ZooNet, row: Row) -> None:
     row(stage="time")
     row(**_timed(saved, entry, graph, content, form))
     row(stage="verify")
-    row(**(_verified(saved, model) if form == "finished" else _compared(saved, entry)))
+    row(**(_verified(saved, entry, model) if form == "finished" else _compared(saved, entry)))
 
 
 def _convert(graph: Graph, saved: Saved, entry: ZooNet) -> tuple[onnx.ModelProto, str]:
     meta = saved.meta
-    if entry.task not in heads.TASKS:
-        if entry.task == "tracking":
-            shapes = {"data0": (1, 3, _TEMPLATE, _TEMPLATE)}
-            return translate(graph, input_hw=meta["input_hw"], input_name="data1", batch=1, shapes=shapes), "raw"
-        return translate(graph, input_hw=meta["input_hw"], batch=1, frames=entry.frames), "raw"
+    if entry.bundle_task is None:
+        return raw_model(graph, zoo.sample_shapes(entry, meta["input_hw"])), "raw"
     model = heads.finish(
         graph,
-        task=entry.task,
+        task=entry.bundle_task,
         input_hw=meta["input_hw"],
         labels=meta["labels"],
         mean=meta["mean"],
@@ -126,7 +121,7 @@ def _convert(graph: Graph, saved: Saved, entry: ZooNet) -> tuple[onnx.ModelProto
     return model, "finished"
 
 
-def _verified(saved: Saved, model: onnx.ModelProto) -> dict[str, Any]:
+def _verified(saved: Saved, entry: ZooNet, model: onnx.ModelProto) -> dict[str, Any]:
     meta = saved.meta
     pictures = zoo.pictures(1, meta["input_hw"], seed=5)
     found = verify(
@@ -134,7 +129,7 @@ def _verified(saved: Saved, model: onnx.ModelProto) -> dict[str, Any]:
         saved.params_path,
         model,
         pictures,
-        task=meta["task"],
+        task=entry.bundle_task or entry.task,
         mean=meta["mean"],
         std=meta["std"],
     ).to_json()
@@ -150,7 +145,9 @@ def _verified(saved: Saved, model: onnx.ModelProto) -> dict[str, Any]:
 
 def _compared(saved: Saved, entry: ZooNet) -> dict[str, Any]:
     """MXNet's own outputs against the graph's, for tasks without a head of their own."""
-    found = verify_raw(saved.symbol_path, saved.params_path, _inputs(saved, entry)).to_json()
+    found = verify_raw(
+        saved.symbol_path, saved.params_path, zoo.sample_inputs(entry, saved.meta["input_hw"], seed=5)
+    ).to_json()
     return {
         "status": "exact" if found["ok"] else "differs",
         "error": {item["name"]: item["max_abs"] for item in found["outputs"]},
@@ -159,21 +156,9 @@ def _compared(saved: Saved, entry: ZooNet) -> dict[str, Any]:
     }
 
 
-def _inputs(saved: Saved, entry: ZooNet) -> dict[str, Array]:
-    """What the bare net is fed: a normalised picture, a clip [1, 3, T, H, W], or a template and a search area."""
-    size = saved.meta["input_hw"]
-    normalization = heads.Normalization.gluoncv(saved.meta["mean"], saved.meta["std"])
-    images = normalized(zoo.pictures(max(2, entry.frames or 1), size, seed=5), normalization)
-    if entry.task == "tracking":
-        return {"data0": np.ascontiguousarray(images[:1, :, :_TEMPLATE, :_TEMPLATE]), "data1": images[1:2]}
-    if entry.frames is not None:
-        return {"data": np.ascontiguousarray(images[None, : entry.frames].transpose(0, 2, 1, 3, 4))}
-    return {"data": images[:1]}
-
-
 def _timed(saved: Saved, entry: ZooNet, graph: Graph, content: bytes, form: str) -> dict[str, Any]:
     session = open_session(content)
-    inputs = _inputs(saved, entry)
+    inputs = zoo.sample_inputs(entry, saved.meta["input_hw"], seed=5)
     feeds = {"image": zoo.pictures(1, saved.meta["input_hw"], seed=7)} if form == "finished" else inputs
     ways: dict[str, Callable[[], object]] = {"onnx": lambda: session.run(None, feeds)}
     try:

@@ -129,6 +129,7 @@ def _convert(add: _Add) -> None:
     sub.add_argument("--resize", choices=["stretch", "letterbox", "crop"], help="how a frame becomes the input")
     sub.add_argument("--threshold", type=_unit, help="least score that counts (default 0.5)")
     sub.add_argument("--name", type=_name, help="the bundle's name (default: the net's)")
+    sub.add_argument("--raw", action="store_true", help="one ONNX file of the bare graph: clips, depth, trackers")
     sub.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the bundle's self-test (default: drawn)")
     _out(sub, "DIR")
 

@@ -67,6 +67,8 @@ def component(args: argparse.Namespace) -> Outcome:
 
 def convert(args: argparse.Namespace) -> Outcome:
     """`convert`."""
+    if args.raw:
+        return _convert_raw(args)
     with tempfile.TemporaryDirectory(prefix="gluon-export-") as folder, Bar() as progress:
         what = request(args, Path(folder), progress)
         from export import heads
@@ -97,6 +99,18 @@ def convert(args: argparse.Namespace) -> Outcome:
             source_from={"symbol": symbol, "params": what.params},
         )
     return Outcome(_summary(bundle), f"{args.output}: {_line(bundle)}\nnext: gluon-export verify {args.output}")
+
+
+def _convert_raw(args: argparse.Namespace) -> Outcome:
+    from export.raw import convert_raw
+
+    document, ok = convert_raw(args)
+    inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in document["inputs"].items())
+    verdict = "equals MXNet, layer by layer and at the end" if ok else "DIFFERS FROM MXNet"
+    if document["compared"] is None:
+        verdict = "not compared: MXNet is not installed here"
+    head = f"{args.output}: {document['net']}, raw graph of {document['nodes']} nodes, float32 {inputs}"
+    return Outcome(document, f"{head}\n{verdict}", ok=ok)
 
 
 def quantize(args: argparse.Namespace) -> Outcome:

@@ -53,6 +53,12 @@ def request(args: argparse.Namespace, folder: Path, progress: Bar) -> Request:
         raise ExportError(f"which weights for {args.net}? --pretrained, --params FILE or --random SEED")
     from export import zoo as nets
 
+    task = nets.find(args.net).bundle_task
+    if task is None:
+        raise ExportError(
+            f"{args.net}: no task of a bundle expresses what this net does ({nets.find(args.net).task}); "
+            "--raw writes the bare graph as one ONNX file, compared with MXNet"
+        )
     progress("building the net with MXNet", 0, 1)
     labels = None if args.labels is None else _labels(args.labels)
     built = nets.build(
@@ -65,12 +71,12 @@ def request(args: argparse.Namespace, folder: Path, progress: Bar) -> Request:
         input_hw=args.input,
     )
     meta = built.meta
-    resize, ratio = _resize_of(args, meta["task"], meta["input_hw"])
+    resize, ratio = _resize_of(args, task, meta["input_hw"])
     return Request(
         built.symbol_path,
         built.params_path,
         args.net,
-        meta["task"],
+        task,
         meta["input_hw"],
         list(meta["labels"]),
         _normalization(args) or {"mean": meta["mean"], "std": meta["std"]},

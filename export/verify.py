@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import onnx
 
-from export.build import Builder
 from export.compare import COMPARE, OutputDifference, Results, difference
 from export.errors import ExportError
 from export.graph import Array
 from export.heads import Normalization
 from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
-from export.passes import optimize
+from export.raw import raw_model
 from export.run_onnx import run_model
 from export.source import load
 from export.tolerances import OUTPUTS
-from export.translate import DEFAULT_OPSET, batch_of, input_variable, needed_opset, output_names, walk
+from export.translate import batch_of, input_variable, output_names
 from export.zoo.run import reference, reference_layers, run_layers
 
 __all__ = ["Verification", "normalized", "verify", "verify_raw"]
@@ -106,30 +105,31 @@ def verify(
     return Verification(tuple(outputs), divergence, unmatched)
 
 
-def verify_raw(symbol: Path, params: Path, inputs: Mapping[str, Array]) -> Verification:
+def verify_raw(
+    symbol: Path, params: Path, inputs: Mapping[str, Array], *, model: onnx.ModelProto | None = None
+) -> Verification:
     """Compare the raw translation with MXNet: every output, and every layer on its own.
 
     Args:
         symbol: the `-symbol.json`.
         params: the `.params`.
         inputs: what to feed, by the name of the variable, float32.
+        model: what `raw_model` made of them; by default it is made here.
 
     Raises:
         ExportError: MXNet is not installed.
     """
     graph = load(symbol, params)
-    builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
-    values = {name: builder.input(name, array.dtype, (array.shape, array.shape)) for name, array in inputs.items()}
-    done = walk(builder, graph, values).values
-    for ref, name in zip(graph.heads, output_names(graph), strict=True):
-        builder.output(done[ref], name)
-    optimize(builder.program)
-    found = list(run_model(builder.program.to_model(), inputs).values())
+    found = run_model(raw_model(graph, {n: a.shape for n, a in inputs.items()}) if model is None else model, inputs)
     layers = run_layers(symbol, params, inputs)
-    expected = [layers[ref] if ref in layers else inputs[graph.node(ref).name] for ref in graph.heads]
     outputs = tuple(
-        difference(name, *pair, limit=OUTPUTS["raw"])
-        for name, *pair in zip(output_names(graph), found, expected, strict=True)
+        difference(
+            name,
+            found[name],
+            layers[ref] if ref in layers else inputs[graph.node(ref).name],
+            limit=OUTPUTS["raw"],
+        )
+        for ref, name in zip(graph.heads, output_names(graph), strict=True)
     )
     return Verification(outputs, first_divergence(graph, inputs, layers))
 

@@ -11,21 +11,20 @@ from typing import Any, Final
 import numpy as np
 
 from export.errors import ExportError
-from export.graph import Array
+from export.graph import Array, Graph
 from export.source import load
 from export.translate import batch_of, input_variable
 from export.zoo.factory import construct, limit_regions
 from export.zoo.labels import labels_of
-from export.zoo.pictures import pictures
 from export.zoo.pretrained import weights_file
 from export.zoo.random_weights import draw, settle
 from export.zoo.runtime import mxnet, quiet
+from export.zoo.samples import sample_inputs, sample_shapes
 from export.zoo.table import ZooNet, find
 
 __all__ = ["Saved", "build"]
 
 _CALIBRATION_PICTURES: Final = 2
-_TEMPLATE: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def _initialize(net: Any, weights: Path | None) -> None:
 def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tuple[Path, Path]:
     mx = mxnet()
     with quiet(), _exportable(net):
-        samples = [mx.nd.zeros(shape) for shape in _sample_shapes(entry, size)]
+        samples = [mx.nd.zeros(shape) for shape in sample_shapes(entry, size).values()]
         try:
             if entry.task == "depth":
                 # Its encoder keeps a classifier that nothing reads; once run eagerly, nobody asks for its shape.
@@ -118,17 +117,6 @@ def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tu
         prefix = out_dir / entry.name
         net.export(str(prefix), epoch=0)
     return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params")
-
-
-def _sample_shapes(entry: ZooNet, size: tuple[int, int]) -> list[tuple[int, ...]]:
-    if entry.task == "tracking":
-        return [(1, 3, _TEMPLATE, _TEMPLATE), (1, 3, *size)]
-    return [(1, 3, *(() if entry.frames is None else (entry.frames,)), *size)]
-
-
-def _template_and_search(images: Array) -> dict[str, Array]:
-    """What a tracker takes: a small picture of the target, and the one to search in; Gluon calls them data0, data1."""
-    return {"data0": np.ascontiguousarray(images[:1, :, :_TEMPLATE, :_TEMPLATE]), "data1": images[1:2]}
 
 
 @contextmanager
@@ -160,14 +148,16 @@ def _randomize(symbol: Path, params: Path, entry: ZooNet, size: tuple[int, int],
         new = draw(name, array.shape, random)
         drawn[name] = array if new is None else new
     graph = replace(graph, params=drawn)
-    pixels = pictures(_CALIBRATION_PICTURES * (entry.frames or 1), size, seed=seed) / np.float32(255)
-    count = batch_of(graph, None) or len(pixels)
-    images = (pixels - np.asarray(entry.mean, np.float32)) / np.asarray(entry.std, np.float32)
-    images = images.transpose(0, 3, 1, 2)
-    if entry.frames is not None:
-        images = images.reshape(_CALIBRATION_PICTURES, entry.frames, 3, *size).transpose(0, 2, 1, 3, 4)
-    feeds = {input_variable(graph): images[:count]} if entry.task != "tracking" else _template_and_search(images)
+    feeds = _calibration(graph, entry, size, seed)
     settle(mx.sym.load(str(symbol)), graph, drawn, feeds)
     auxiliary = set(mx.sym.load(str(symbol)).list_auxiliary_states())
     named = {f"{'aux' if name in auxiliary else 'arg'}:{name}": mx.nd.array(drawn[name]) for name in sorted(drawn)}
     mx.nd.save(str(params), named)
+
+
+def _calibration(graph: Graph, entry: ZooNet, size: tuple[int, int], seed: int) -> dict[str, Array]:
+    if entry.task == "tracking":
+        return sample_inputs(entry, size, seed=seed)
+    count = batch_of(graph, None) or _CALIBRATION_PICTURES
+    drawn = [sample_inputs(entry, size, seed=seed + number)["data"] for number in range(count)]
+    return {input_variable(graph): np.concatenate(drawn)}

@@ -33,6 +33,8 @@ def labels_of(net: Any, entry: ZooNet, classes: Sequence[str] | None) -> list[st
         found = _imagenet()
     elif entry.task == "segmentation":
         found = _segmentation(entry)
+    elif entry.task == "action":
+        found = _actions(entry)
     else:
         found = [str(number) for number in range(entry.classes or 0)]
     return found
@@ -57,3 +59,17 @@ def _segmentation(entry: ZooNet) -> list[str]:
     if len(found) == entry.classes:
         return list(found)
     return [str(number) for number in range(entry.classes or 0)]
+
+
+def _actions(entry: ZooNet) -> list[str]:
+    gluoncv()
+    with quiet():
+        from gluoncv import data
+
+        known = {
+            "kinetics400": "Kinetics400", "kinetics700": "Kinetics700", "ucf101": "UCF101", "hmdb51": "HMDB51",
+            "sthsthv2": "SomethingSomethingV2",
+        }  # fmt: skip
+        key = next((key for key in known if f"_{key}" in entry.name), None)
+        found = [] if key is None else list(getattr(data, f"{known[key]}Attr")().classes)
+    return found if len(found) == entry.classes else [str(number) for number in range(entry.classes or 0)]

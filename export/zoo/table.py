@@ -88,6 +88,16 @@ class ZooNet:
     unsupported: str = ""
     frames: int | None = None
 
+    @property
+    def bundle_task(self) -> str | None:
+        """The task of a bundle that expresses what the net does; None where none does, so that it stays a raw graph.
+
+        An action net that looks at one picture at a time is a classifier of pictures.
+        """
+        if self.task == "action":
+            return "classification" if self.frames is None else None
+        return None if self.task in {"depth", "tracking"} else self.task
+
 
 def list_nets() -> list[ZooNet]:
     """Every name of GluonCV's zoo, in GluonCV's order."""
@@ -134,6 +144,10 @@ def _normalization(name: str) -> tuple[Triple, Triple]:
         return _CIFAR_MEAN, _CIFAR_STD
     if name.startswith("alpha_pose"):
         return _ALPHA_POSE_MEAN, (1.0, 1.0, 1.0)
+    if name.startswith("monodepth2"):
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # it normalises by itself
+    if name.startswith("siamrpn"):
+        return (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)  # pixels as they are, 0..255
     return IMAGENET_MEAN, IMAGENET_STD
 
 

@@ -1,0 +1,131 @@
+"""The bare graph of a net whose results no task of a bundle expresses: clips, depth, a tracker's two pictures.
+
+Float inputs in MXNet's layout, MXNet's own outputs under MXNet's names, at exactly the shapes that it was compared at.
+What it is and whether it equals MXNet stands in the file itself, under the metadata key `gluon-edge`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from export.build import Builder, Shape
+from export.errors import ExportError
+from export.graph import Array, Graph
+from export.passes import optimize
+from export.progress import Bar
+from export.prune import load_for_inference
+from export.translate import DEFAULT_OPSET, input_variable, needed_opset, output_names, walk
+
+__all__ = ["KEY", "convert_raw", "raw_model"]
+
+KEY = "gluon-edge"
+
+
+def raw_model(graph: Graph, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
+    """MXNet's own outputs from float32 inputs of these shapes.
+
+    Raises:
+        UnsupportedError: an operator or attribute has no translation.
+        SourceError: a weight is missing.
+    """
+    builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
+    inputs = {name: builder.input(name, np.float32, (shape, shape)) for name, shape in shapes.items()}
+    done = walk(builder, graph, inputs).values
+    for ref, name in zip(graph.heads, output_names(graph), strict=True):
+        builder.output(done[ref], name)
+    optimize(builder.program)
+    return builder.program.to_model(name=graph.origin)
+
+
+def convert_raw(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """`convert --raw`: write the ONNX file, compare it with MXNet where that is installed, and tell what it is.
+
+    Returns:
+        The document that also stands in the file, and whether the graph equals MXNet (also where nobody could tell).
+
+    Raises:
+        ExportError: the arguments do not fit together, the net cannot be built, or the file cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="gluon-export-") as folder, Bar() as progress:
+        progress("reading", 0, 3)
+        symbol, params, feeds, facts = _source(args, Path(folder), progress)
+        graph, symbol = load_for_inference(symbol, params, Path(folder))
+        if not feeds:
+            feeds = {input_variable(graph): _drawn(args.input)}
+        progress("translating", 1, 3)
+        model = raw_model(graph, {name: array.shape for name, array in feeds.items()})
+        onnx.checker.check_model(model, full_check=True)
+        progress("comparing with MXNet", 2, 3)
+        compared = _compared(symbol, params, feeds, model)
+        document = {
+            "form": "raw",
+            **facts,
+            "inputs": {name: list(array.shape) for name, array in feeds.items()},
+            "outputs": output_names(graph),
+            "nodes": len(model.graph.node),
+            "sha256": dict(graph.digests),
+            "compared": compared,
+        }
+        model.metadata_props.add(key=KEY, value=json.dumps(document, sort_keys=True))
+        try:
+            args.output.parent.mkdir(parents=True, exist_ok=True)
+            args.output.write_bytes(model.SerializeToString(deterministic=True))
+        except OSError as exc:
+            raise ExportError(f"{args.output}: cannot be written: {exc.strerror}; give another -o FILE.onnx") from exc
+    return document, compared is None or bool(compared["ok"])
+
+
+def _source(
+    args: argparse.Namespace, folder: Path, progress: Bar
+) -> tuple[Path, Path, dict[str, Array], dict[str, Any]]:
+    """The saved model, what to feed it (nothing where only its input's size is known), and what is known about it."""
+    unasked = [f"--{name}" for name in ("sagemaker", "task", "labels", "golden", "threshold") if getattr(args, name)]
+    if unasked:
+        raise ExportError(f"a raw graph has no use for {', '.join(unasked)}; leave it out")
+    if args.symbol is not None:
+        if args.params is None or args.input is None:
+            raise ExportError("--raw of a saved model also needs --params and --input")
+        return args.symbol, args.params, {}, {"net": args.symbol.name.removesuffix("-symbol.json")}
+    if args.net is None:
+        raise ExportError("name a zoo net ('gluon-export zoo list'), or give --symbol and --params")
+    from export import zoo
+
+    progress("building the net with MXNet", 0, 3)
+    built = zoo.build(
+        args.net,
+        out_dir=folder,
+        random_seed=args.random,
+        params=args.params,
+        pretrained=args.pretrained,
+        input_hw=args.input,
+    )
+    entry = zoo.find(args.net)
+    facts = {"net": entry.name, "task": entry.task, "mean": list(entry.mean), "std": list(entry.std)}
+    return (
+        built.symbol_path,
+        built.params_path,
+        zoo.sample_inputs(entry, built.meta["input_hw"], seed=5),
+        facts,
+    )
+
+
+def _drawn(size: tuple[int, int]) -> Array:
+    return np.random.default_rng(5).normal(size=(1, 3, *size)).astype(np.float32)
+
+
+def _compared(symbol: Path, params: Path, feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, Any] | None:
+    from importlib.util import find_spec
+
+    if find_spec("mxnet") is None:
+        return None
+    from export.verify import verify_raw
+
+    return verify_raw(symbol, params, feeds, model=model).to_json()
