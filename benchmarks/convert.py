@@ -28,20 +28,18 @@ from export.zoo import Saved
 
 __all__ = ["measure"]
 
-# Each family, small enough inputs that building them does not take the day; neither side's time depends on the size.
+# Each family, small inputs so that building them does not take the day: neither side's time depends on the size.
 NETS = {
     "alexnet": None, "densenet121": None, "googlenet": None, "inceptionv3": None, "mobilenet1.0": None,
     "mobilenetv2_1.0": None, "mobilenetv3_large": None, "resnet18_v1": None, "resnet50_v1b": None,
-    "resnet50_v2": None, "resnext50_32x4d": None, "se_resnet18_v1": None, "squeezenet1.0": None, "vgg16": None,
-    "cifar_resnet56_v1": None, "cifar_resnet56_v2": None,
-    "ssd_300_vgg16_atrous_voc": None, "ssd_512_mobilenet1.0_voc": (256, 256), "ssd_512_resnet50_v1_voc": (256, 256),
-    "yolo3_mobilenet1.0_coco": (160, 160), "center_net_resnet18_v1b_voc": (128, 128),
-    "fcn_resnet50_voc": (128, 128), "deeplab_resnet50_ade": (128, 128), "psp_resnet50_ade": (128, 128),
-    "simple_pose_resnet50_v1b": (128, 96), "mobile_pose_resnet50_v1b": (128, 96),
-    "alpha_pose_resnet101_v1b_coco": (128, 96),
-    "mask_rcnn_fpn_resnet18_v1b_coco": (128, 128), "i3d_resnet50_v1_kinetics400": (64, 64),
+    "resnet50_v2": None, "resnext50_32x4d": None, "se_resnet18_v1": None, "squeezenet1.0": None,
+    "cifar_resnet56_v2": None, "ssd_512_mobilenet1.0_voc": (256, 256), "yolo3_mobilenet1.0_coco": (160, 160),
+    "center_net_resnet18_v1b_voc": (128, 128), "simple_pose_resnet18_v1b": (128, 96),
+    "mobile_pose_resnet18_v1b": (128, 96), "fcn_resnet50_voc": (64, 64), "deeplab_resnet50_ade": (64, 64),
+    "mask_rcnn_fpn_resnet18_v1b_coco": (96, 128), "resnet18_v1b_kinetics400": (64, 64),
 }  # fmt: skip
 ROUNDS = 3
+_STATE = BUILD / "convert" / "rows.jsonl"
 _EXPORTER = ("mxnet==1.9.1", "numpy==1.23.5", "onnx==1.17.0", "protobuf<6")
 _WORKER = """
 import json, sys, time, warnings
@@ -67,13 +65,23 @@ for line in sys.stdin:
 
 def measure() -> list[dict[str, Any]]:
     """One row a net, and the median over all that both convert."""
-    rows = []
+    done = _done()
     with _exporter() as exporter:
         for name in NETS:
-            rows.append(_row(name, exporter))
-            print(f"{len(rows)}/{len(NETS)} {rows[-1]}", file=sys.stderr, flush=True)
+            if name not in done:
+                done[name] = _row(name, exporter)
+                with _STATE.open("a", encoding="utf-8") as state:
+                    print(json.dumps(done[name]), file=state)
+            print(f"{list(NETS).index(name) + 1}/{len(NETS)} {done[name]}", file=sys.stderr, flush=True)
+    rows = [done[name] for name in NETS]
     ratios = [row["times_faster"] for row in rows if row["times_faster"] is not None]
     return [*rows, _summary(ratios, len(rows))]
+
+
+def _done() -> dict[str, dict[str, Any]]:
+    """Rows of a run that was stopped; remove the file to measure everything anew."""
+    lines = _STATE.read_text(encoding="utf-8").splitlines() if _STATE.is_file() else []
+    return {row["net"]: row for row in map(json.loads, lines)}
 
 
 def _summary(ratios: list[float], nets: int) -> dict[str, Any]:
@@ -105,7 +113,7 @@ def _row(name: str, exporter: Exporter) -> dict[str, Any]:
 
 def _saved(name: str) -> Saved:
     """The net's files in build/, kept for the next run."""
-    folder = BUILD / "convert" / name
+    folder = _STATE.parent / name
     kept = folder / "meta.json"
     if kept.is_file():
         meta = json.loads(kept.read_text())
@@ -119,10 +127,10 @@ def _saved(name: str) -> Saved:
 def _convert(saved: Saved, out: Path) -> int:
     meta = saved.meta
     graph = load(saved.symbol_path, saved.params_path)
-    if meta["task"] in heads.TASKS:
+    if (task := zoo.find(meta["name"]).bundle_task) is not None:
         model = heads.finish(
             graph,
-            task=meta["task"],
+            task=task,
             input_hw=tuple(meta["input_hw"]),
             labels=meta["labels"],
             mean=meta["mean"],
