@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 from pydantic import ValidationError
 
-from edge import __version__
 from edge.admission import admitted, trust_of, versions_of
 from edge.cameras import Settings
 from edge.cameras.lastresort import LastResort
+from edge.cameras.privacy import Masked
 from edge.cameras.reader import CameraReader
 from edge.cameras.source import source_for
 from edge.clock import Clock
@@ -25,18 +25,20 @@ from edge.desk import Desk, Done
 from edge.errors import ConfigError
 from edge.events import Events
 from edge.health import Health
-from edge.homeassistant import Seen, discovery, discovery_topic, status_topic
+from edge.homeassistant import status_topic
+from edge.introduction import introduction
 from edge.latest import Latest
 from edge.liveness import Liveness
-from edge.message import Importance, Message, encode
+from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of
 from edge.motion import MotionGate
-from edge.payloads import Payloads, board
+from edge.payloads import Payloads
 from edge.pipeline import Pipeline
 from edge.report import Report
 from edge.scene import Scene
 from edge.sequence import default_state_dir, new_id
 from edge.signing import Keys
+from edge.snapshots import Snapshots
 from edge.stages import Stage
 from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
@@ -104,7 +106,8 @@ class Agent:
         )
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
-        self._control = control = Control(list(enabled), reload, gates)
+        self._snapshots = self._build_snapshots(list(enabled))
+        self._control = control = Control(list(enabled), reload, gates, self._snapshots)
         self._desk = self._build_desk() if config.transport in {"mqtt", "greengrass"} else None
         self._delivery = delivery = Delivery(
             config, boot_id=boot_id, clock=clock, hearing=self._desk, nucleus=self._nucleus
@@ -127,6 +130,7 @@ class Agent:
             clock,
             on_end,
             looks=control.looks,
+            passed=self._snapshots.passed if self._snapshots is not None else lambda _frame: None,
             gates=gates,
             liveness=self._liveness,
         )
@@ -141,7 +145,9 @@ class Agent:
             record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
             after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
             last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
-        return CameraReader(name, settings, source_for(settings), self._slots, self._report, clock, last)
+        source = source_for(settings)
+        source = Masked(source, camera.privacy) if camera.privacy else source
+        return CameraReader(name, settings, source, self._slots, self._report, clock, last)
 
     def start(self) -> None:
         """Starts every thread."""
@@ -155,6 +161,8 @@ class Agent:
             self._desk.open(self._delivery.spool, self._delivery.uplink.wake)
             self._control.restore(self._desk.saved("threshold"))
         self._delivery.start()
+        if self._snapshots is not None:
+            self._snapshots.start()
         self._pipeline.start()
         if config.updates.enabled:
             self._updater.start()
@@ -185,6 +193,16 @@ class Agent:
             labels=ev.labels,
             counts=ev.counts,
             frames_per_s=ev.frames_per_s,
+            **({"picture": self._snapshots.changed} if self._snapshots is not None else {}),
+        )
+
+    def _build_snapshots(self, cameras: Sequence[str]) -> Snapshots | None:
+        """None unless configured: then no picture can leave the node."""
+        s = self._config.snapshots
+        if not s.enabled:
+            return None
+        return Snapshots(
+            cameras, self._put, self._payloads.topic, on=s.on, max_bytes=s.max_bytes, every_s=s.every_s, retain=s.retain
         )
 
     def _take_over(self, stage: Stage) -> None:
@@ -259,26 +277,9 @@ class Agent:
 
     def _introduce(self) -> None:
         """Tells Home Assistant what there is."""
-        config, payloads = self._config, self._payloads
-        labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
-        wanted = set(config.events.labels)
-        shown = {topic: label for topic, label in labels.items() if not wanted or label in wanted}
-        able = config.commands.enabled
-        document = discovery(
-            root=payloads.root,
-            node=payloads.node,
-            version=__version__,
-            model=payloads.model,
-            hardware=board(),
-            cameras={
-                name: Seen(
-                    shown if config.events.counts else {}, switches=_switches(camera) if able and camera.enabled else ()
-                )
-                for name, camera in config.cameras.items()
-            },
-        )
-        topic = discovery_topic(config.homeassistant.prefix, payloads.node)
-        message = Message(topic, encode(document), Importance.B, retain=True, stamped=False, last_value=True)
+        self._put(introduction(self._config, self._payloads))
+
+    def _put(self, message: Message) -> None:
         self._delivery.outbox.put(message)
 
     def works(self) -> bool:
@@ -303,6 +304,7 @@ class Agent:
         self._updater.ask_to_stop()
         for step in (
             self._stop_pipeline,
+            self._stop_snapshots,
             self._stop_desk,
             self._stop_updates,
             self._say_last_words,
@@ -321,6 +323,9 @@ class Agent:
 
     def _stop_pipeline(self) -> list[str]:
         return self._pipeline.stop(_CAMERAS_STOP_S)
+
+    def _stop_snapshots(self) -> list[str]:
+        return [] if self._snapshots is None or self._snapshots.stop(_DESK_STOP_S) else ["snapshots"]
 
     def _stop_desk(self) -> list[str]:
         return [] if self._desk is None or self._desk.close(_DESK_STOP_S) else ["commands"]
@@ -354,7 +359,3 @@ def _identity(stage: Stage) -> dict[str, Any]:
         "precision": manifest.precision,
         "provider": stage.session.provider,
     }
-
-
-def _switches(camera: CameraConfig) -> tuple[str, ...]:
-    return ("detect", "motion") if camera.motion is not None and camera.motion.enabled else ("detect",)

@@ -34,6 +34,7 @@ __all__ = [
     "ModelConfig",
     "MotionConfig",
     "MqttConfig",
+    "SnapshotsConfig",
     "SpoolConfig",
     "UpdatesConfig",
 ]
@@ -133,6 +134,7 @@ class CameraConfig(_Section):
     read_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     frozen_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
     motion: MotionConfig | None = None
+    privacy: Annotated[tuple[Polygon, ...], Field(max_length=64)] = ()
     recovery_command: Annotated[tuple[Line, ...], Field(max_length=32)] = ()
     recovery_after_s: Annotated[float, Field(ge=5, le=86_400)] = 60.0
     recovery_per_day: Annotated[int, Field(ge=1, le=100)] = 3
@@ -272,6 +274,16 @@ class EventsConfig(_Section):
     frames_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.0
 
 
+class SnapshotsConfig(_Section):
+    """`[snapshots]`: whether pictures leave the node at all, when, and how large they may be."""
+
+    enabled: bool = False
+    on: Annotated[tuple[Literal["new", "update", "end"], ...], Field(max_length=3)] = ("new",)
+    max_bytes: Annotated[int, Field(ge=4096, le=131_000)] = 64 << 10
+    every_s: Annotated[float, Field(ge=0, le=86_400)] = 1.0
+    retain: bool = False
+
+
 class SpoolConfig(_Section):
     """`[spool]`: the bounds of what waits on the disk for the broker, and how often it is written."""
 
@@ -365,6 +377,7 @@ class Config(_Section):
     payload: Literal["native", "aws-ml-v1"] = "native"
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     events: EventsConfig = EventsConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
     spool: SpoolConfig = SpoolConfig()
     commands: CommandsConfig = CommandsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from edge.cameras.reader import CameraReader
@@ -9,6 +10,7 @@ from edge.desk import Done
 from edge.errors import CameraError, PermanentError
 from edge.events import Events
 from edge.motion import MotionGate
+from edge.snapshots import Snapshots
 
 __all__ = ["Control"]
 
@@ -21,11 +23,13 @@ class Control:
         cameras: Sequence[str],
         reload: Callable[[], None] | None = None,
         gates: Mapping[str, MotionGate] | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self._detect = dict.fromkeys(cameras, True)
         self._reload = reload
         self._gates = gates or {}
+        self._snapshots = snapshots
         self._events: Events | None = None
         self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
@@ -48,6 +52,8 @@ class Control:
             "threshold": self._set_threshold,
             "restart_camera": self._restart_camera,
         }
+        if self._snapshots is not None:
+            found["snapshot"] = self._take_snapshot
         if self._reload is not None:
             found["reload"] = self._load_anew
         return found
@@ -56,7 +62,10 @@ class Control:
         """What can be switched, by camera and name."""
         detect = {(c, "detect"): lambda on, c=c: self._switch(c, on=on) for c in self._detect}
         motion = {(c, "motion"): lambda on, gate=gate: gate.switch(on=on) for c, gate in self._gates.items()}
-        return {**detect, **motion}
+        if self._snapshots is None:
+            return {**detect, **motion}
+        switch = self._snapshots.switch
+        return {**detect, **motion, **{(c, "snapshots"): partial(switch, c) for c in self._detect}}
 
     def restore(self, threshold: Any) -> None:
         """A threshold that an earlier run was told."""
@@ -90,6 +99,10 @@ class Control:
             raise CameraError(f"no camera is named {args['camera']}")
         reader.restart()
         return {"camera": reader.name}, {}
+
+    def _take_snapshot(self, args: dict[str, Any]) -> Done:
+        assert self._snapshots is not None  # noqa: S101 - else the verb is not there
+        return {"camera": args["camera"], "bytes": self._snapshots.take(args["camera"])}, {}
 
     def _load_anew(self, _args: dict[str, Any]) -> Done:
         assert self._reload is not None  # noqa: S101 - else the verb is not there

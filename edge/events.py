@@ -58,6 +58,7 @@ class Events:
         labels: Sequence[str] = (),
         counts: bool = True,
         frames_per_s: float = 0.0,
+        picture: Callable[[Frame, str, str], None] = lambda _frame, _type, _label: None,
     ) -> None:
         self._payloads = payloads
         self._outbox = outbox
@@ -66,7 +67,9 @@ class Events:
         self._threshold = threshold
         wanted = set(labels)
         self._wanted = {i for i, label in enumerate(payloads.labels) if not wanted or label in wanted}
-        self._count_topics = payloads.count_topics() if counts else []
+        self._picture = picture
+        self._label_topics = payloads.count_topics()
+        self._count_topics = self._label_topics if counts else []
         self._told: dict[str, dict[int, int]] = {camera: {} for camera in scenes}
         self._last: dict[str, tuple[Frame, Timing]] = {}
         self._frame_gap_ns = round(1e9 / frames_per_s) if frames_per_s else None
@@ -116,6 +119,7 @@ class Events:
         seq = self._next_seq()
         payload = self._payloads.event(change, frame, timing, seq)
         self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
+        self._picture(frame, change.type, self._label_topics[change.visit.best.label_id])
 
     def _tell_counts(self, camera: str, counts: Mapping[int, int]) -> None:
         if not self._count_topics:

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Seen", "discovery", "discovery_topic", "status_topic"]
+__all__ = ["ON_COMMAND", "Seen", "discovery", "discovery_topic", "status_topic"]
+
+ON_COMMAND = "now"
+"""The last level of the topic of a picture that was asked for."""
 
 _MAX_LABELS = 40
 _MAX_ENTITIES = 140
@@ -21,6 +24,7 @@ class Seen:
     """One camera as Home Assistant shows it; labels by the last level of their topics, to the name people read."""
 
     labels: Mapping[str, str]
+    counts: bool = True
     zones: Sequence[str] = ()
     switches: Sequence[str] = ()
     snapshots: bool = False
@@ -61,6 +65,8 @@ def discovery(
         for place, where in (("", ""), *((f"zone/{zone}/", f" {zone}") for zone in seen.zones)):
             for topic, label in labels.items():
                 key = f"{camera}_{place.replace('/', '_')}{topic}"
+                if not seen.counts:
+                    continue
                 count = f"{base}/{camera}/{place}count/{topic}"
                 add(
                     "sensor",
@@ -87,6 +93,12 @@ def discovery(
                 qos=1,
             )
         if seen.snapshots:
+            add(
+                "camera",
+                f"{camera}_snapshot",
+                f"{camera} snapshot",
+                topic=f"{base}/{camera}/snapshot/{ON_COMMAND}",
+            )
             for topic, label in labels.items():
                 add(
                     "image",

@@ -58,6 +58,7 @@ class Pipeline:
         on_end: Callable[[str | None], None],
         *,
         looks: Callable[[str], bool] = lambda _camera: True,
+        passed: Callable[[Frame], None] = lambda _frame: None,
         gates: Mapping[str, MotionGate] = MappingProxyType({}),
         liveness: Liveness | None = None,
     ) -> None:
@@ -70,6 +71,7 @@ class Pipeline:
         self._clock = clock
         self._on_end = on_end
         self._looks = looks
+        self._passed = passed
         self._gates = gates
         self._liveness = liveness or Liveness(health.online)
         self._blind: set[str] = set()
@@ -155,6 +157,7 @@ class Pipeline:
                 log.exception("unexpected between two frames")
 
     def _use(self, frame: Frame, prepared: Prepared | None) -> None:
+        self._passed(frame)
         if not self._looks(frame.camera):
             if frame.camera not in self._blind:
                 # Switched off: what was in view is told to have left.

@@ -1,6 +1,7 @@
 """A transport for pipes: one JSON line a message on standard output."""
 
 # ruff: noqa: ARG002 - the arguments are the protocol's
+import base64
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -32,11 +33,12 @@ class StdoutTransport:
 
     def send(self, topic: str, payload: bytes, *, qos: int, retain: bool, extras: Extras = NO_EXTRAS) -> int | None:
         """Writes the line."""
-        text = payload.decode()
         try:
-            shown = json.loads(text)
+            shown = json.loads(payload)
+        except UnicodeDecodeError:
+            shown = {"base64": base64.b64encode(payload).decode()}
         except ValueError:
-            shown = text
+            shown = payload.decode()
         line = json.dumps({"topic": topic, "qos": qos, "retain": retain, "payload": shown}, ensure_ascii=False)
         try:
             self._stream.write(line + "\n")

@@ -21,6 +21,7 @@ ENTITIES = {
     "sensor": {"state_topic"},
     "binary_sensor": {"state_topic"},
     "switch": {"command_topic", "state_topic"},
+    "camera": {"topic"},
     "image": {"image_topic"},
     "update": {"state_topic"},
 }

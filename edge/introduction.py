@@ -1,0 +1,41 @@
+"""What Home Assistant is told about an agent, out of its configuration and its model."""
+
+from edge import __version__
+from edge.config import CameraConfig, Config
+from edge.homeassistant import Seen, discovery, discovery_topic
+from edge.message import Importance, Message, encode
+from edge.payloads import Payloads, board
+
+__all__ = ["introduction"]
+
+
+def introduction(config: Config, payloads: Payloads) -> Message:
+    """The retained discovery message."""
+    labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
+    wanted = set(config.events.labels)
+    shown = {topic: label for topic, label in labels.items() if not wanted or label in wanted}
+    document = discovery(
+        root=payloads.root,
+        node=payloads.node,
+        version=__version__,
+        model=payloads.model,
+        hardware=board(),
+        cameras={
+            name: Seen(
+                shown,
+                counts=config.events.counts,
+                switches=_switches(config, camera),
+                snapshots=config.snapshots.enabled and camera.enabled,
+            )
+            for name, camera in config.cameras.items()
+        },
+    )
+    topic = discovery_topic(config.homeassistant.prefix, payloads.node)
+    return Message(topic, encode(document), Importance.B, retain=True, stamped=False, last_value=True)
+
+
+def _switches(config: Config, camera: CameraConfig) -> tuple[str, ...]:
+    if not (config.commands.enabled and camera.enabled):
+        return ()
+    motion = camera.motion is not None and camera.motion.enabled
+    return ("detect", *(["motion"] if motion else []), *(["snapshots"] if config.snapshots.enabled else []))
