@@ -100,7 +100,8 @@ def _row(name: str, exporter: Exporter) -> dict[str, Any]:
         started = time.perf_counter()
         nodes = _convert(saved, saved.symbol_path.with_name("ours.onnx"))
         ours.append(time.perf_counter() - started)
-    mine, other = statistics.median(ours), statistics.median(theirs)
+    # The best of each: whatever else the machine did only made them slower.
+    mine, other = min(ours), min(theirs)
     return {
         "net": name,
         "nodes": nodes,

@@ -57,8 +57,9 @@ def _page(rows: list[dict[str, Any]], counts: Counter[str], total: int) -> str:
         "deployable model, from uint8 pixels to results (`raw`: the bare net, where the task has no head). Errors are "
         "the largest absolute differences of the results (scores; boxes in pixels), detections matched as sets; "
         "`layers` says whether every operator alone, fed with MXNet's own inputs, gives MXNet's outputs. "
-        "Segmentation nets and nets of two stages are run at about half their usual size, the latter with 200 regions "
-        "a picture at most. Tolerances: `export/tolerances.py`.",
+        "The input column gives the size that was run: about half the usual one for most nets of segmentation and of "
+        "two stages, which take MXNet many seconds a picture otherwise (the latter then look at 200 regions). "
+        "Tolerances: `export/tolerances.py`.",
         "",
     ]
     for task, title in _TASKS.items():

@@ -127,8 +127,18 @@ def test_zoo_net_when_converted_with_random_weights_then_every_layer_and_the_end
     assert found.ok, found.to_json()
 
 
-def test_two_stage_net_when_converted_with_random_weights_then_every_layer_and_the_end_equal_mxnet(tmp_path):
-    found = convert("mask_rcnn_fpn_resnet18_v1b_coco", tmp_path, (96, 128), options=REGIONS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mask_rcnn_fpn_resnet18_v1b_coco", {"options": REGIONS}),
+        # GluonCV's own list builds this one with a branch missing.
+        ("custom_faster_rcnn_fpn", {"classes": ["one", "two"], "regions": 40}),
+    ],
+)
+def test_two_stage_net_when_converted_with_random_weights_then_every_layer_and_the_end_equal_mxnet(
+    name, options, tmp_path
+):
+    found = convert(name, tmp_path, (96, 128), **options)
     assert found.ok, found.to_json()
 
 
