@@ -22,9 +22,11 @@ from edge.config import CameraConfig, Config
 from edge.control import Control
 from edge.delivery import Delivery
 from edge.desk import Desk, Done
+from edge.devicemanagement import aws_services
 from edge.errors import ConfigError
 from edge.events import Events
 from edge.health import Health
+from edge.hearing import Hearings
 from edge.homeassistant import status_topic
 from edge.introduction import introduction
 from edge.latest import Latest
@@ -44,6 +46,7 @@ from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.updates.steps import Steps
 from edge.updates.updater import Updater
+from edge.uplink import Hearing, NobodyHears
 
 __all__ = ["Agent"]
 
@@ -110,7 +113,7 @@ class Agent:
         self._control = control = Control(list(enabled), reload, gates, self._snapshots)
         self._desk = self._build_desk() if config.transport in {"mqtt", "greengrass"} else None
         self._delivery = delivery = Delivery(
-            config, boot_id=boot_id, clock=clock, hearing=self._desk, nucleus=self._nucleus
+            config, boot_id=boot_id, clock=clock, hearing=self._hearing(), nucleus=self._nucleus
         )
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
@@ -268,6 +271,20 @@ class Agent:
             hello=status_topic(home.prefix) if at_home else None,
             introduce=self._introduce if at_home else lambda: None,
         )
+
+    def _hearing(self) -> Hearing | None:
+        desk = self._desk
+        services = aws_services(
+            self._config,
+            say=lambda topic, payload: self._delivery.uplink.say(topic, payload),  # noqa: PLW0108 - it comes later
+            control=self._control,
+            updater=lambda: self._updater,
+            model=lambda: self._payloads.model,
+            keep=desk.keep if desk is not None else lambda _settings: None,
+        )
+        if services is None or self._config.transport not in {"mqtt", "greengrass"}:
+            return desk
+        return Hearings(desk or NobodyHears(), services)
 
     def _verbs(self) -> dict[str, Callable[[dict[str, Any]], Done]]:
         verbs = dict(self._control.verbs())

@@ -58,6 +58,11 @@ class Control:
             found["reload"] = self._load_anew
         return found
 
+    def state(self) -> dict[str, Any]:
+        """What is set now: the threshold, None for the model's own, and which cameras are looked at."""
+        with self._lock:
+            return {"threshold": self._threshold, "detect": dict(self._detect)}
+
     def switches(self) -> dict[tuple[str, str], Callable[[bool], None]]:
         """What can be switched, by camera and name."""
         detect = {(c, "detect"): lambda on, c=c: self._switch(c, on=on) for c in self._detect}

@@ -121,6 +121,14 @@ class Desk:
         journal = self._answers.journal()
         return journal.settings().get(name) if journal else None
 
+    def keep(self, settings: Mapping[str, Any]) -> None:
+        """Makes settings last that did not come by a command. On the uplink's thread."""
+        journal = self._answers.journal()
+        if journal is not None:
+            with contextlib.suppress(StoreError, StoreCorruptError):
+                for name, value in settings.items():
+                    journal.set(name, value)
+
     def counter(self, key: str) -> int:
         """The highest counter that a signing key has used."""
         journal = self._answers.journal()

@@ -91,6 +91,7 @@ class Uplink:
         self._failures = 0
         self._under_way: dict[int, tuple[Record, float]] = {}
         self._online_token: int | None = None
+        self._said: set[int] = set()
         self._stop_at: float | None = None
         self._failed_on = 0
         self._alarms: dict[str, str] = {}
@@ -120,6 +121,15 @@ class Uplink:
     def wake(self) -> None:
         """Says that there is something to do. Any thread may."""
         self._woken.set()
+
+    def say(self, topic: str, payload: bytes) -> bool:
+        """Sends now, past the spool: questions to services that answer at once or not at all. For `Hearing` alone."""
+        if self._link is None or len(payload) + len(topic) + _ROOM_FOR_HEADERS > self._link.max_packet:
+            return False
+        token = self._transport.send(topic, payload, qos=1, retain=False)
+        if token is not None:
+            self._said.add(token)
+        return token is not None
 
     def stop(self, timeout_s: float) -> bool:
         """Sends what waits for as long as there is time, says `stopped`, and leaves; whether the thread has ended.
@@ -218,6 +228,7 @@ class Uplink:
         was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
         self._under_way.clear()
+        self._said.clear()
         self._online_token = None
         if was_up:
             self._spool.disconnected(lost=True)
@@ -246,7 +257,9 @@ class Uplink:
         self._transport.confirm(message)
 
     def _fill_window(self, link: Connected) -> None:
-        while len(self._under_way) + (self._online_token is not None) < self._refusals.window(link.window):
+        while len(self._under_way) + len(self._said) + (self._online_token is not None) < self._refusals.window(
+            link.window
+        ):
             record = self._spool.take()
             if record is None:
                 return
@@ -279,6 +292,7 @@ class Uplink:
         if record is None:  # `status`, or of an older connection
             if notice.token == self._online_token:
                 self._online_token = None
+            self._said.discard(notice.token)
             return
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1

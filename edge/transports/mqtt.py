@@ -26,6 +26,7 @@ from edge.transports.transport import Acknowledged, Connected, Disconnected, Not
 __all__ = ["MqttSettings", "MqttTransport"]
 
 _WINDOW = 20
+_FILTERS_AT_ONCE = 8
 # Of MQTT 5's reason codes: what the message itself is to blame for.
 _NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 _DENIED = 0x87
@@ -103,8 +104,10 @@ class MqttTransport:
 
     def subscribe(self, filters: Sequence[str]) -> None:
         """Asks for what is said to us; what was kept while we were away comes too."""
-        if self._client is not None and filters:
-            self._client.subscribe([(f, 1) for f in filters])
+        if self._client is not None:
+            # AWS IoT Core takes eight in one SUBSCRIBE.
+            for i in range(0, len(filters), _FILTERS_AT_ONCE):
+                self._client.subscribe([(f, 1) for f in filters[i : i + _FILTERS_AT_ONCE]])
 
     def confirm(self, message: Received) -> None:
         """PUBACK, once what came is safe."""
