@@ -1,7 +1,7 @@
 """How far the same model on the same picture differs between kernels: what the golden sample's tolerances rest on.
 
-Other kernels are got by onnxruntime's own switches: graphs that are not fused, or less; weights not packed; more threads;
-8 bits multiplied as u8u8 (no saturation in pairs) instead of u8s8. A GPU that multiplies in TF32, as NVIDIA's do by
+Other kernels are got by onnxruntime's own switches: graphs that are not fused (8 bits are then computed in float, and
+rounded), or less so; weights not packed; more threads. A GPU that multiplies in TF32, as NVIDIA's do by
 default since Ampere, is stood in for by weights that are rounded to its 10 bits.
 """
 
@@ -39,7 +39,6 @@ _KERNELS: dict[str, dict[str, Any]] = {
     "not packed": {"session.disable_prepacking": "1"},
     "two threads": {"threads": 2},
 }
-_ONLY_INT8: dict[str, dict[str, Any]] = {"u8u8": {"session.x64quantprecision": "1"}}
 
 
 def measure() -> list[dict[str, Any]]:
@@ -55,7 +54,7 @@ def measure() -> list[dict[str, Any]]:
 
 def _rows(net: Net, bundle: Bundle) -> Iterator[dict[str, Any]]:
     int8 = bundle.manifest.precision == "int8"
-    kernels = {**_KERNELS, **(_ONLY_INT8 if int8 else {"weights in TF32": {"tf32": True}})}
+    kernels = {**_KERNELS, **({} if int8 else {"weights in TF32": {"tf32": True}})}
     pictures = _pictures(net, bundle)
     usual = list(_results(bundle, pictures, {}))
     limit = GOLDEN[bundle.manifest.precision]

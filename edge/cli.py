@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     predict.add_argument("--draw", type=Path, metavar="DIR", help="draw the results into this folder")
+    what = "for a pose net: who finds the persons (default: a picture is one person)"
+    predict.add_argument("--detector", type=Path, metavar="BUNDLE", help=what)
     predict.add_argument("--threshold", type=_number(float, 0.0, 1.0), metavar="SCORE", help="least score, 0 to 1")
     _add_json(predict, "a JSON object an image, a line each")
     _add_session(predict)

@@ -7,11 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.crops import Looker
 from edge.draw import draw
 from edge.errors import ImageError
 from edge.frame import Image
 from edge.results import to_json
-from edge.stages import Stage
 
 __all__ = ["drawing_names", "look", "read_image"]
 
@@ -40,7 +40,7 @@ def read_image(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def look(stage: Stage, path: Path, *, draw_to: Path | None = None) -> dict[str, Any]:
+def look(stage: Looker, path: Path, *, draw_to: Path | None = None) -> dict[str, Any]:
     """What the model says of a picture, as `predict --json` prints it; drawn into `draw_to` when given.
 
     Raises:

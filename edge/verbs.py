@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.component import Component
     from edge.config import MqttConfig
+    from edge.crops import Looker
     from edge.session import SessionOptions
     from edge.stages import Stage
 
@@ -75,19 +76,23 @@ def _run_component(component: "Component") -> int:
 def predict(args: argparse.Namespace) -> int:
     """One-off inference; every image that can be read is, and the status tells whether all could."""
     from edge.bundle import read_bundle
+    from edge.crops import OnPersons
     from edge.errors import ImageError
     from edge.predict import drawing_names, look
     from edge.stages import Stage
 
     stage = Stage(read_bundle(args.bundle), _options(args), threshold=args.threshold)
     _tell_what_fell_away(stage)
+    looker: Looker = stage
+    if args.detector is not None:
+        looker = OnPersons(stage, Stage(read_bundle(args.detector), _options(args)))
     drawings: Sequence[Path | None] = [None] * len(args.images)
     if args.draw is not None:
         drawings = drawing_names(args.draw, args.images)
     status = 0
     for path, drawing in zip(args.images, drawings, strict=True):
         try:
-            found = look(stage, path, draw_to=drawing)
+            found = look(looker, path, draw_to=drawing)
         except ImageError as e:
             status = fail(str(e))
             continue

@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
+from edge.crops import crop_around
 from edge.draw import draw
 from edge.golden import compare, expected
 from edge.prepare import prepare
@@ -130,3 +131,86 @@ def test_arrays_that_do_not_fit_together_when_made_a_result_then_say_the_shapes(
 def test_a_task_nobody_knows_when_decoded_then_is_named():
     with pytest.raises(ValueError, match="'telepathy'"):
         decode("telepathy", {}, _placement(), threshold=0.5)
+
+
+# A picture with an object in it, through the preparation and back: what a perfect model sees is where it was.
+
+sides = st.integers(48, 240)
+rules = st.sampled_from(["stretch", "letterbox", "crop"])
+
+
+@st.composite
+def scenes(draw_):
+    """A picture's size, a box in its middle half (which no rule crops), the rule, and the placement in 128 x 96."""
+    w, h, rule = draw_(sides), draw_(sides), draw_(rules)
+    x1, y1 = draw_(st.integers(w * 3 // 8, w // 2 - 4)), draw_(st.integers(h * 3 // 8, h // 2 - 4))
+    x2, y2 = draw_(st.integers(w // 2 + 4, w * 5 // 8)), draw_(st.integers(h // 2 + 4, h * 5 // 8))
+    image = np.zeros((h, w, 3), np.uint8)
+    image[y1:y2, x1:x2] = 255
+    tensor, placement = prepare(image, height=96, width=128, resize=rule, interpolation="area")
+    return image, np.array([x1, y1, x2, y2], np.float32), tensor, placement
+
+
+def seen(box, placement):
+    """Whether all of the box is in the model's view, and large enough there to be found."""
+    x1, y1, x2, y2 = placement.points_to_input(box.reshape(2, 2)).reshape(4)
+    return min(x1, y1) >= 0 and x2 <= 128 and y2 <= 96 and min(x2 - x1, y2 - y1) >= 2
+
+
+def overlap(one, two):
+    return (one & two).sum() / max((one | two).sum(), 1)
+
+
+@settings(deadline=None, max_examples=80)
+@given(scenes())
+def test_objects_and_joints_when_seen_rightly_then_lie_where_they_are_in_the_image(scene):
+    image, box, _, placement = scene
+    assume(seen(box, placement))
+    there = placement.points_to_input(box.reshape(2, 2)).reshape(1, 4)
+    outputs = {
+        "boxes": there,
+        "scores": np.ones(1, np.float32),
+        "labels": np.array([1]),
+        "count": np.int64(1),
+        "masks": np.ones((1, 7, 7), np.float32),
+    }
+    found = to_json(decode("instances", outputs, placement, threshold=0.5), LABELS)[0]
+    np.testing.assert_allclose(found["box"], box, atol=0.06)
+    mask = coco.decode(coco.frPyObjects(found["mask"], *image.shape[:2])).astype(bool)
+    np.testing.assert_array_equal(mask, image[..., 0] > 0)
+    plain = decode("detection", outputs, placement, threshold=0.5)
+    np.testing.assert_allclose(plain.boxes[0], box, atol=0.06)
+    joints = np.column_stack([there.reshape(2, 2), [0.9, 0.8]]).astype(np.float32)
+    pose = to_json(decode("pose", {"keypoints": joints}, placement, threshold=0.5), LABELS)[0]
+    np.testing.assert_allclose(np.array(pose["keypoints"])[:, :2].reshape(4), box, atol=0.06)
+
+
+@settings(deadline=None, max_examples=80)
+@given(scenes())
+def test_a_class_map_when_seen_rightly_then_covers_what_it_is_of(scene):
+    image, box, tensor, placement = scene
+    assume(seen(box, placement))
+    result = decode("segmentation", {"mask": (tensor[..., 0] > 127).astype(np.uint8)}, placement, threshold=0.5)
+    entries = to_json(result, LABELS)
+    found = next(e for e in entries if e["label_id"] == 1)
+    mask = coco.decode(coco.frPyObjects(found["mask"], *image.shape[:2])).astype(bool)
+    # A pixel of the input is this large in the image, and the border may be off by one.
+    grain = 1 / min(placement.scale_x, placement.scale_y)
+    x1, y1, x2, y2 = box
+    inner = max(0.0, (x2 - x1 - 2 * grain)) * max(0.0, (y2 - y1 - 2 * grain)) / ((x2 - x1) * (y2 - y1))
+    assert overlap(mask, image[..., 0] > 0) >= min(inner, 0.9)
+    whole = [coco.decode(coco.frPyObjects(e["mask"], *image.shape[:2])) for e in entries]
+    np.testing.assert_array_equal(sum(whole), np.ones(image.shape[:2]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.floats(-20, 200), st.floats(-20, 150), st.floats(1, 150), st.floats(1, 150), st.sampled_from([0.75, 1.0, 2.0])
+)
+def test_a_crop_when_it_is_put_back_then_is_the_image_there_and_black_outside(x, y, w, h, aspect):
+    image = np.random.default_rng(1).integers(1, 255, (120, 160, 3)).astype(np.uint8)
+    part, left, top = crop_around(image, (x, y, x + w, y + h), aspect=aspect)
+    canvas = np.zeros((1200, 1600, 3), np.uint8)
+    canvas[500:620, 600:760] = image
+    np.testing.assert_array_equal(part, canvas[500 + top :, 600 + left :][: part.shape[0], : part.shape[1]])
+    assert part.shape[1] / part.shape[0] == pytest.approx(aspect, abs=aspect * 3 / min(part.shape[:2]))

@@ -25,6 +25,7 @@ from models import (
 )
 
 from edge.bundle import Bundle, read_bundle
+from edge.errors import BundleError
 from edge.results import rle, to_json
 from edge.stages import Stage
 from export.cli import main
@@ -140,7 +141,7 @@ def test_evaluate_poses_when_the_data_orders_joints_otherwise_goes_by_their_name
 def test_evaluate_poses_with_a_detector_looks_where_it_finds_persons(tmp_path: Path, poser: Bundle) -> None:
     blind = bundle_of(square_net(), "detection", ("person", "green"))
     assert evaluate(poser, _posed(tmp_path), detector=blind).metrics["oks_ap"] < 0.2
-    with pytest.raises(ExportError, match="finds no persons"):
+    with pytest.raises(BundleError, match="finds no persons"):
         evaluate(poser, f"coco:{tmp_path / 'val.json'}:{tmp_path / 'images'}", detector=poser)
     with pytest.raises(ExportError, match="a detector finds the persons that a pose net looks at"):
         evaluate(blind, square_coco(tmp_path / "squares", names=("person", "green")), detector=blind)
