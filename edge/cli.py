@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import __version__, devicetools, verbs
+from edge import __version__, bundletools, devicetools, verbs
 from edge.errors import EdgeError
 from edge.log import set_up_logging
 
@@ -179,9 +179,9 @@ def _add_demo(commands: "Commands") -> None:
 def _add_bundle(commands: "Commands") -> None:
     group = _group(commands, "bundle", "Look into bundles, and test them on this device.", "test ssd.zip")
     for name, verb, text in (
-        ("info", verbs.bundle_info, "What a bundle holds."),
-        ("verify", verbs.bundle_verify, "Check the signature, and every file against its SHA-256."),
-        ("test", verbs.bundle_test, "Run the golden sample on this device's own kernels."),
+        ("info", bundletools.info, "What a bundle holds."),
+        ("verify", bundletools.verify, "Check the signature, and every file against its SHA-256."),
+        ("test", bundletools.test, "Run the golden sample on this device's own kernels."),
     ):
         sub = _command(group, name, verb, text, "ssd.zip")
         sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
@@ -193,6 +193,7 @@ def _add_bundle(commands: "Commands") -> None:
             sub.add_argument("--key", type=Path, action="append", default=[], metavar="FILE", help=what)
             what = "ask what this node asks: its keys, its name and processor, the versions that it has had"
             sub.add_argument("-c", "--config", type=Path, metavar="FILE", help=what)
+    _add_json(_command(group, "schema", bundletools.schema, "The manifest's JSON Schema.", "> bundle.schema.json"))
 
 
 def _add_config_group(commands: "Commands") -> None:

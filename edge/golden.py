@@ -22,7 +22,7 @@ from edge.frame import Image
 from edge.results import Result, Segmentation, decode
 from edge.stages import Stage, prepare_for
 
-__all__ = ["GoldenReport", "check", "compare", "expected", "golden_image", "golden_sample"]
+__all__ = ["GoldenReport", "check", "compare", "expected", "golden_image", "golden_sample", "read_expected"]
 
 INPUT, EXPECTED, MASK = "golden/input.png", "golden/expected.json", "golden/mask.png"
 
@@ -51,7 +51,7 @@ def check(bundle: Bundle, stage: Stage) -> GoldenReport:
         BundleError: when the bundle has no usable golden sample.
         SessionError: when the runtime fails.
     """
-    want = _read_expected(bundle)
+    want = read_expected(bundle)
     tensor, placement = prepare_for(bundle, golden_image(bundle))
     outputs = {name: value[0] for name, value in stage.session.infer(tensor[None]).items()}
     task = bundle.manifest.task
@@ -62,7 +62,12 @@ def check(bundle: Bundle, stage: Stage) -> GoldenReport:
     return compare(want.model_dump(), got, bundle.labels, mask=mask)
 
 
-def _read_expected(bundle: Bundle) -> ExpectedResults:
+def read_expected(bundle: Bundle) -> ExpectedResults:
+    """What the golden sample expects.
+
+    Raises:
+        BundleError: when the bundle has none, or it is not in its shape.
+    """
     try:
         return ExpectedResults.model_validate(bundle.json(EXPECTED))
     except ValidationError as e:

@@ -2,7 +2,7 @@
 
 import fnmatch
 import platform
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -24,6 +24,7 @@ __all__ = [
     "Target",
     "Thresholds",
     "machine",
+    "schema",
 ]
 
 MANIFEST = "manifest.json"
@@ -147,6 +148,12 @@ class Manifest(_Model):
     def release(self) -> tuple[int, ...]:
         """The version as numbers, which compare as versions do."""
         return tuple(int(part) for part in self.version.split("."))
+
+
+def schema() -> dict[str, Any]:
+    """The manifest's JSON Schema, which docs/bundle-1.0.schema.json holds."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "bundle-1.0.schema.json"}
+    return {**head, **Manifest.model_json_schema()}
 
 
 def machine() -> str:

@@ -7,14 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.secret import redact
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
     from edge.component import Component
     from edge.config import MqttConfig
     from edge.crops import Looker
@@ -23,14 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit",
-    "bundle_info",
-    "bundle_test",
-    "bundle_verify",
     "config_check",
     "config_schema",
     "config_show",
     "demo",
     "fail",
+    "options",
     "predict",
     "run",
     "said",
@@ -81,11 +77,11 @@ def predict(args: argparse.Namespace) -> int:
     from edge.predict import drawing_names, look
     from edge.stages import Stage
 
-    stage = Stage(read_bundle(args.bundle), _options(args), threshold=args.threshold)
+    stage = Stage(read_bundle(args.bundle), options(args), threshold=args.threshold)
     _tell_what_fell_away(stage)
     looker: Looker = stage
     if args.detector is not None:
-        looker = OnPersons(stage, Stage(read_bundle(args.detector), _options(args)))
+        looker = OnPersons(stage, Stage(read_bundle(args.detector), options(args)))
     drawings: Sequence[Path | None] = [None] * len(args.images)
     if args.draw is not None:
         drawings = drawing_names(args.draw, args.images)
@@ -162,103 +158,6 @@ def said(args: argparse.Namespace) -> int:
         for c in found:
             print(f"{c['at']} {c['state']:8} {c['topic']} {c['id']}: {c['answer'] or ''}".rstrip())
     return 0
-
-
-def bundle_info(args: argparse.Namespace) -> int:
-    """The manifest."""
-    from edge.bundle import read_bundle
-
-    bundle = read_bundle(args.bundle)
-    manifest = bundle.manifest
-    if args.json:
-        print(json.dumps({**manifest.model_dump(mode="json"), "digest": bundle.digest, "labels": bundle.labels}))
-        return 0
-    spec = manifest.input
-    print(f"{manifest.name} {manifest.version}: {manifest.task}, {manifest.precision}, from {manifest.source.net}")
-    print(f"input    {spec.width}x{spec.height} {spec.dtype} {spec.colour_order}, {spec.resize}, {spec.interpolation}")
-    for output in manifest.outputs:
-        print(f"output   {output.name} {output.dtype} {list(output.shape)}: {output.meaning}")
-    few = ", ".join(bundle.labels[:10]) + (", ..." if len(bundle.labels) > 10 else "")
-    print(f"labels   {len(bundle.labels)}: {few}")
-    print(f"score    {manifest.thresholds.score:g} or more")
-    print(f"size     {sum(map(len, bundle.files.values())) / 1e6:.2f} MB in {len(bundle.files)} files")
-    print(f"digest   {bundle.digest}")
-    return 0
-
-
-def bundle_verify(args: argparse.Namespace) -> int:
-    """Signature, target, version and hashes, as far as they are asked for."""
-    from edge.errors import BundleError
-
-    try:
-        bundle = _believed(args)
-    except BundleError as e:
-        if args.json:
-            print(json.dumps({"ok": False, "reason": getattr(e, "reason", "invalid"), "problem": str(e)}))
-        return fail(str(e))
-    if args.json:
-        found = {"digest": bundle.digest, "files": sorted(bundle.files), "signed_by": bundle.signer}
-        print(json.dumps({"ok": True, **found}))
-    else:
-        signed = f"signed by {bundle.signer}" if bundle.signer else _unjudged(bundle)
-        print(f"{args.bundle}: {len(bundle.files)} files match their SHA-256; {signed}; digest {bundle.digest}")
-    return 0
-
-
-def _believed(args: argparse.Namespace) -> "Bundle":
-    from edge.bundle import read_bundle
-    from edge.signing import Keys
-    from edge.trust import Trust
-
-    if args.config is None:
-        return read_bundle(args.bundle, Trust(Keys(tuple(args.key))))
-    from edge.admission import trust_of, versions_of
-    from edge.configfile import load_config
-
-    config = load_config(args.config)
-    trust = trust_of(config)
-    bundle = read_bundle(args.bundle, replace(trust, keys=Keys(tuple(args.key))) if args.key else trust)
-    versions_of(config).refuse_older(args.bundle, bundle.manifest)
-    return bundle
-
-
-def _unjudged(bundle: "Bundle") -> str:
-    if bundle.signature is None:
-        return "not signed"
-    return "signed, but no key was given to judge that by (--key, or -c)"
-
-
-def bundle_test(args: argparse.Namespace) -> int:
-    """The golden sample on this device's own kernels."""
-    from edge.bundle import read_bundle
-    from edge.golden import check
-    from edge.stages import Stage
-
-    bundle = read_bundle(args.bundle)
-    stage = Stage(bundle, _options(args))
-    report = check(bundle, stage)
-    provider = stage.session.provider
-    away = [f"{name} fell away: {why}; this ran on {provider}" for name, why in stage.session.fell_away.items()]
-    problems = [*away, *report.problems]
-    if args.json:
-        found = {"compared": report.compared, "worst_score": report.worst_score, "worst_box_px": report.worst_box_px}
-        told = {"ok": not problems, "provider": provider, **found, "catches": report.catches, "problems": problems}
-        print(json.dumps(told))
-    else:
-        for problem in problems:
-            print(problem)
-        verdict = "the same as where it was made" if report.ok else "NOT the same as where it was made"
-        print(
-            f"{args.bundle}: {verdict}; {report.compared} results on {provider}, "
-            f"off by {report.worst_score:.2g} in score and {report.worst_box_px:.2g} px at most"
-        )
-        if report.catches:
-            print(f"a wrong {', a wrong '.join(report.catches)} would have shown")
-    if not problems:
-        return 0
-    if report.ok:
-        return fail(f"{args.bundle}: {args.provider} was asked for and is not what ran; nothing was said about it")
-    return fail(f"{args.bundle}: the golden sample does not come out on this device; do not use it here")
 
 
 def config_check(args: argparse.Namespace) -> int:
@@ -361,7 +260,8 @@ def _tell_what_fell_away(stage: "Stage") -> None:
         print(f"gluon-edge: {provider} fell away: {why}; running on {stage.session.provider}", file=sys.stderr)
 
 
-def _options(args: argparse.Namespace) -> "SessionOptions":
+def options(args: argparse.Namespace) -> "SessionOptions":
+    """How to run a model, as the command line says."""
     from edge.session import SessionOptions
 
     return SessionOptions(providers=(args.provider,), threads=args.threads)

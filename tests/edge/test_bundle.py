@@ -4,12 +4,16 @@ import os
 import shutil
 import zipfile
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from street import ROOT
 
 from edge.bundle import read_bundle
+from edge.cli import main
 from edge.errors import BundleError
+from edge.manifest import schema
 from export.release import pack_zip
 
 
@@ -172,3 +176,30 @@ def test_zip_with_a_changed_byte_when_read_then_is_refused_or_the_same(packed, t
         return
     assert got.digest == whole.digest
     assert got.files == whole.files
+
+
+def test_schema_of_the_manifest_when_published_then_it_is_current_and_true(copy):
+    published = json.loads((ROOT / "docs" / "bundle-1.0.schema.json").read_text())
+    assert published == schema(), "run: gluon-edge bundle schema > docs/bundle-1.0.schema.json"
+    jsonschema.Draft202012Validator.check_schema(published)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    jsonschema.validate(manifest, published)
+    for wrong in ({"task": "telepathy"}, {"surprise": 1}, {"version": "1"}, {"name": "../x"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**manifest, **wrong}, published)
+
+
+def test_info_when_a_person_asks_then_every_line_says_one_thing(street, capsys):
+    assert main(["bundle", "info", str(street)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("street_ssd 1.0.0: detection, fp32, ")
+    told = {line[2:15].strip(): line[15:] for line in lines[1:]}
+    assert told["looks at"] == "384x288 RGB, the whole picture, stretched"
+    assert told["tells apart"] == "2: person, vehicle"
+    assert told["signed by"] == "nobody"
+    assert told["meant for"] == "any machine, any node"
+    assert told["golden"].endswith("a wrong channel order, mean, resize rule would show")
+    assert told["digest"] == read_bundle(street).digest
+    assert main(["bundle", "info", str(street), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["name"], document["labels"], document["signed_by"]) == ("street_ssd", ["person", "vehicle"], [])
