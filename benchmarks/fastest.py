@@ -8,22 +8,24 @@ which with one thread is wall time on an idle machine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import cv2
+import numpy as np
 
-from benchmarks.mxnet import _mxnet
+from benchmarks.mxnet import executor
 from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.paired import paired
-from edge.bundle import Bundle
+from edge.bundle import Bundle, read_bundle
 from edge.errors import EdgeError
 from edge.golden import check, golden_image
 from edge.session import SessionOptions
 from edge.stages import Stage, prepare_for
 from export.calibrate import images
-from export.pack import drawn_image, source_files
+from export.pack import drawn_image, source_files, write_bundle
 from export.quantize import quantize
+from export.source import load
+from export.translate import input_variable
 
 __all__ = ["measure"]
 
@@ -41,7 +43,9 @@ def _rows(net: Net) -> list[dict[str, Any]]:
     if files is None:
         raise SystemExit(f"{bundle.path}: its MXNet source is gone; remove the folder and run again")
     spec = bundle.manifest.input
-    calls: dict[str, Callable[[], object]] = {"mxnet": _mxnet(*files, spec.height, spec.width)}
+    graph = load(*files)
+    pixels = np.random.default_rng(0).normal(size=(1, 3, spec.height, spec.width)).astype(np.float32)
+    calls = {"mxnet": executor(files[0], graph.params, {input_variable(graph): pixels})}
     wrong: dict[str, str] = {}
     stages: dict[str, Stage] = {}
     for variant in (bundle, _in_int8(net, bundle)):
@@ -90,4 +94,18 @@ def _in_int8(net: Net, bundle: Bundle) -> Bundle:
     for n, picture in enumerate([golden_image(bundle), drawn, drawn[::-1, ::-1], *photos]):
         if picture is not None:
             cv2.imwrite(str(folder / f"{n}.png"), picture)
-    return quantize(bundle, images(folder)).bundle
+    out = folder.with_name(f"{bundle.path.name}-int8")
+    manifest = bundle.manifest
+    write_bundle(
+        out,
+        model=quantize(bundle, images(folder)).model,
+        task=manifest.task,
+        name=manifest.name,
+        labels=bundle.labels,
+        input_spec=manifest.input,
+        source=manifest.source,
+        golden=golden_image(bundle),
+        thresholds=manifest.thresholds,
+        precision="int8",
+    )
+    return read_bundle(out)

@@ -4,8 +4,6 @@ Live cameras do without: their newest frame is taken when the model is free for 
 """
 
 import logging
-import queue
-import threading
 from typing import Protocol
 
 from edge.frame import Frame
@@ -59,48 +57,36 @@ class OnTime:
 
 
 class Ahead:
-    """Takes and prepares one frame more than is asked for, on a thread of its own."""
+    """Prepares each frame on its camera's thread, before it goes into its slot: there the picture is still in the cache."""
 
     def __init__(self, slots: Latest, stage: Stage) -> None:
         self._slots = slots
         self._stage = stage
-        self._ready: queue.Queue[Item] = queue.Queue(maxsize=1)
-        self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
+        self._prepared: dict[int, Prepared] = {}
 
     def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
+        """Asks the slots to show each frame that comes."""
+        self._slots.show_first = self._prepare
 
     def take(self, timeout_s: float) -> Item | None:
         """Waits for the next."""
-        try:
-            return self._ready.get(timeout=timeout_s)
-        except queue.Empty:
+        item = self._slots.take(timeout_s)
+        if item is None and not self._slots.done:
             return None
+        return item, self._prepared.pop(id(item), None)
 
     def use(self, stage: Stage) -> None:
         """Prepares for another model from now on; what is prepared already, that one will not take."""
         self._stage = stage
 
-    def stop(self, timeout_s: float) -> bool:
-        """Gives up what nobody asked for, so that the thread comes to its end."""
-        try:
-            while self._thread.is_alive():
-                self._ready.get(timeout=timeout_s)
-        except queue.Empty:
-            return False
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+    def stop(self, timeout_s: float) -> bool:  # noqa: ARG002 - it has no thread
+        """Gives up what nobody asked for."""
+        self._prepared.clear()
+        return True
 
-    def _run(self) -> None:
-        while True:
-            item = self._slots.take()
-            prepared = None
-            if isinstance(item, Frame):
-                try:
-                    prepared = self._stage.prepare(item.image)
-                except Exception:  # told when the frame itself is looked at
-                    log.debug("camera=%s", item.camera, exc_info=True)
-            self._ready.put((item, prepared))
-            if item is None:
-                return
+    def _prepare(self, frame: Frame) -> None:
+        try:
+            # The slots hold the frame until it is taken, so nothing else can have its identity.
+            self._prepared[id(frame)] = self._stage.prepare(frame.image)
+        except Exception:  # told when the frame itself is looked at
+            log.debug("camera=%s", frame.camera, exc_info=True)

@@ -71,6 +71,11 @@ class Bundle:
         """The ONNX file."""
         return self.files[MODEL]
 
+    def release(self) -> None:
+        """Gives up what only loading needs; the runtime has the model by then, and the golden sample stays."""
+        for name in [n for n in self.files if not n.startswith("golden/")]:
+            del self.files[name]
+
     def json(self, name: str) -> Any:
         """A JSON file of the bundle.
 

@@ -1,7 +1,7 @@
 """Between the cameras and the model: one slot a camera, where the newest frame wins and the loser is counted."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.frame import Frame
@@ -32,6 +32,7 @@ class Latest:
         self._open = set(cameras)
         self._gone: set[str] = set()
         self.dropped = dict.fromkeys(cameras, 0)
+        self.show_first: Callable[[Frame], None] | None = None
 
     @property
     def all_lossless(self) -> bool:
@@ -40,6 +41,8 @@ class Latest:
 
     def put(self, frame: Frame) -> bool:
         """Leaves a frame for the model; False when nobody will take it any more."""
+        if self.show_first is not None:
+            self.show_first(frame)
         with self._changed:
             if frame.camera in self._lossless:
                 self._changed.wait_for(lambda: self._closed or self._slots[frame.camera] is None)

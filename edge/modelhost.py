@@ -106,4 +106,6 @@ def _options(config: Config, bundle: Bundle) -> SessionOptions:
 def _load(config: Config, bundle: Bundle) -> Stage:
     if bundle.manifest.task not in _TASKS:
         raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
-    return Stage(bundle, _options(config, bundle), threshold=config.model.threshold)
+    stage = Stage(bundle, _options(config, bundle), threshold=config.model.threshold)
+    bundle.release()
+    return stage

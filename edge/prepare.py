@@ -3,6 +3,7 @@
 Calibration and verification on the workstation run this very code, so what was measured is what runs.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,8 +89,7 @@ def prepare(
     source_h, source_w = image.shape[:2]
     how = _CV_INTERPOLATION[interpolation]
     if resize == "stretch":
-        inner = _resize(image, width, height, how)
-        rgb = _swap(inner, None if inner is image else inner)
+        rgb = _swap(_resize(image, width, height, how))
         placement = Placement(source_w, source_h, width / source_w, height / source_h)
     elif resize == "letterbox":
         scale = min(width / source_w, height / source_h)
@@ -99,7 +99,7 @@ def prepare(
         rgb = np.empty((height, width, 3), np.uint8)
         for border in (rgb[:top], rgb[top + inner_h :], rgb[:, :left], rgb[:, left + inner_w :]):
             border[:] = _FILL
-        _swap(_resize(image, inner_w, inner_h, how), rgb[top : top + inner_h, left : left + inner_w])
+        _swap(_resize(image, inner_w, inner_h, how), into=rgb[top : top + inner_h, left : left + inner_w])
         placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, left, top)
     else:
         # MXNet's resize_short: the short side becomes size / ratio, the long side is floored; then the centre.
@@ -107,17 +107,29 @@ def prepare(
         inner_w = max(width, int(source_w * scale + 1e-6))
         inner_h = max(height, int(source_h * scale + 1e-6))
         left, top = (inner_w - width) // 2, (inner_h - height) // 2
-        rgb = _swap(_resize(image, inner_w, inner_h, how)[top : top + height, left : left + width], None)
+        rgb = _swap(_resize(image, inner_w, inner_h, how)[top : top + height, left : left + width])
         placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, -left, -top)
     return rgb, placement
 
 
+class _Scratch(threading.local):
+    """What a thread resizes into, kept: a buffer of this size that is new costs as much as the resizing."""
+
+    buffer: Image | None = None
+
+
+_scratch = _Scratch()
+
+
 def _resize(image: Image, width: int, height: int, how: int) -> Image:
+    """The image in that size; good until the same thread resizes again."""
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+    if _scratch.buffer is None or _scratch.buffer.shape != (height, width, 3):
+        _scratch.buffer = np.empty((height, width, 3), np.uint8)
+    return np.asarray(cv2.resize(image, (width, height), dst=_scratch.buffer, interpolation=how), np.uint8)
 
 
-def _swap(bgr: Image, into: Image | None) -> NDArray[np.uint8]:
+def _swap(bgr: Image, *, into: Image | None = None) -> NDArray[np.uint8]:
     """BGR -> RGB on the small picture, written where it is to lie: a frame's worth of bytes is never copied for it."""
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=into), np.uint8)

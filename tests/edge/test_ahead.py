@@ -1,4 +1,4 @@
-"""The next frame is prepared while the model is busy; nothing is lost, doubled or left running."""
+"""The next frame is prepared while the model is busy; nothing is lost, doubled or kept."""
 
 import threading
 import time
@@ -53,10 +53,10 @@ def wait_for(condition, seconds=5.0):
 
 def test_every_frame_comes_in_order_with_what_was_prepared_of_it(slots):
     ahead = Ahead(slots, Preparer())
-    feeder = feed(slots, range(20))
     ahead.start()
+    feeder = feed(slots, range(20))
 
-    found = [ahead.take() for _ in range(22)]
+    found = [ahead.take(1.0) for _ in range(22)]
     feeder.join()
     assert [(i.id, p) for i, p in found[:20]] == [(n, f"prepared {n}") for n in range(20)]
     assert found[20:] == [(Gone("a"), None), (None, None)]
@@ -66,36 +66,37 @@ def test_every_frame_comes_in_order_with_what_was_prepared_of_it(slots):
 def test_one_frame_is_prepared_beforehand_and_no_more_than_the_slot_holds(slots):
     stage = Preparer()
     ahead = Ahead(slots, stage)
-    feeder = feed(slots, range(9))
     ahead.start()
+    feeder = feed(slots, range(9))
 
-    ahead.take()
+    ahead.take(1.0)
     assert wait_for(lambda: len(stage.seen) == 3)  # the one that was taken, the one that waits, the one behind it
     time.sleep(0.05)
     assert len(stage.seen) == 3
-    assert {name for _, name in stage.seen} == {"prepare"}
+    assert {name for _, name in stage.seen} == {feeder.name}
     slots.close()
     assert ahead.stop(1.0)
     feeder.join()
 
 
-def test_stop_when_nobody_takes_any_more_then_the_thread_ends(slots):
+def test_stop_when_nobody_takes_any_more_then_nothing_is_kept(slots):
     ahead = Ahead(slots, Preparer())
-    feeder = feed(slots, range(9))
     ahead.start()
-    assert wait_for(ahead._ready.full)
+    feeder = feed(slots, range(9))
+    assert wait_for(lambda: len(ahead._prepared) == 2)
 
     slots.close()
-    assert ahead.stop(1.0)
     feeder.join()
+    assert ahead.stop(1.0)
+    assert not ahead._prepared
 
 
 def test_frame_that_cannot_be_prepared_is_handed_on_as_it_is(slots):
     ahead = Ahead(slots, Preparer())
-    feeder = feed(slots, [255, 1])
     ahead.start()
+    feeder = feed(slots, [255, 1])
 
-    assert [(i.id, p) for i, p in (ahead.take(), ahead.take())] == [(255, None), (1, "prepared 1")]
+    assert [(i.id, p) for i, p in (ahead.take(1.0), ahead.take(1.0))] == [(255, None), (1, "prepared 1")]
     slots.close()
     assert ahead.stop(1.0)
     feeder.join()
@@ -108,7 +109,7 @@ def test_live_cameras_frame_is_taken_when_it_is_asked_for():
     slots.put(frame(1))
     slots.put(frame(2))
 
-    item, prepared = now.take()
+    item, prepared = now.take(1.0)
     assert (item.id, prepared) == (2, None)
     assert now.stop(0.0)
 
