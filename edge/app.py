@@ -14,7 +14,7 @@ from edge.admission import admitted, trust_of, versions_of
 from edge.cameras import Settings
 from edge.cameras.lastresort import LastResort
 from edge.cameras.privacy import Masked
-from edge.cameras.reader import CameraReader
+from edge.cameras.reader import CameraReader, Source
 from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.commands import Gate
@@ -36,6 +36,7 @@ from edge.modelhost import ModelHost, first_stage, models_of
 from edge.motion import MotionGate
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline
+from edge.reload import plan
 from edge.report import Report
 from edge.scene import Scene
 from edge.sequence import default_state_dir, new_id
@@ -53,6 +54,7 @@ __all__ = ["Agent"]
 log = logging.getLogger(__name__)
 
 _CAMERAS_STOP_S = 4.5
+_CHANGE_WITHIN_S = 5.0
 _DESK_STOP_S = 1.0
 _UPDATES_STOP_S = 1.0
 DRAIN_S = 2.0
@@ -138,19 +140,43 @@ class Agent:
             liveness=self._liveness,
         )
         self._readers = readers
-        control.attach(self._events, readers)
+        control.attach(self._events, readers, stage)
         self._updater = self._build_updater(stage)
 
     def _reader(self, name: str, camera: CameraConfig, clock: Clock) -> CameraReader:
-        settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
+        settings, source = _source(camera)
         last = None
         if camera.recovery_command:
             record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
             after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
             last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
-        source = source_for(settings)
-        source = Masked(source, camera.privacy) if camera.privacy else source
         return CameraReader(name, settings, source, self._slots, self._report, clock, last)
+
+    def change(self, config: Config, changed: Sequence[str]) -> bool:
+        """Goes on with another configuration, where nothing has to be built anew for it; False when it does.
+
+        No frame is lost, what is in view stays in view, and only cameras that are read differently are opened again.
+        """
+        todo = plan(changed)
+        if not todo.live or not self._pipeline.between_frames(lambda: self._adopt(config, changed), _CHANGE_WITHIN_S):
+            return False
+        for reader in self._readers:
+            if reader.name in todo.cameras:
+                reader.change(*_source(config.cameras[reader.name]))
+        return True
+
+    def _adopt(self, config: Config, changed: Sequence[str]) -> None:
+        """On the inference thread."""
+        self._config, self._changed = config, changed
+        self._events.change(**config.events.model_dump())
+        if self._snapshots is not None:
+            self._snapshots.change(**config.snapshots.model_dump(exclude={"enabled"}))
+        if "model.threshold" in changed and not self._control.commanded:
+            score = self._stage.bundle.manifest.thresholds.score
+            self._control.set_threshold(score if config.model.threshold is None else config.model.threshold)
+        self._introduce_ourselves()
+        if self._desk is not None and self._at_home:
+            self._introduce()
 
     def start(self) -> None:
         """Starts every thread."""
@@ -185,6 +211,7 @@ class Agent:
             log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
 
     def _events_of(self, stage: Stage) -> Events:
+        self._stage = stage
         ev = self._config.events
         exclusive = stage.bundle.manifest.task == "classification"
         return Events(
@@ -215,7 +242,7 @@ class Agent:
         self._payloads = replace(self._payloads, model=_identity(stage), labels=stage.bundle.labels)
         self._report.use(self._payloads)
         self._events = self._events_of(stage)
-        self._control.attach(self._events, self._readers)
+        self._control.attach(self._events, self._readers, stage)
         self._pipeline.use(stage, self._events)
         self._events.open()
         self._introduce_ourselves()
@@ -364,6 +391,12 @@ class Agent:
         self._delivery.close()
         self._models.release()
         return []
+
+
+def _source(camera: CameraConfig) -> tuple[Settings, Source]:
+    settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
+    source = source_for(settings)
+    return settings, Masked(source, camera.privacy) if camera.privacy else source
 
 
 def _identity(stage: Stage) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from edge.errors import CameraError, PermanentError
 from edge.events import Events
 from edge.motion import MotionGate
 from edge.snapshots import Snapshots
+from edge.stages import Stage
 
 __all__ = ["Control"]
 
@@ -31,15 +32,27 @@ class Control:
         self._gates = gates or {}
         self._snapshots = snapshots
         self._events: Events | None = None
+        self._stage: Stage | None = None
         self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
 
-    def attach(self, events: Events, readers: Sequence[CameraReader]) -> None:
+    def attach(self, events: Events, readers: Sequence[CameraReader], stage: Stage) -> None:
         """What it moves."""
-        self._events = events
+        self._events, self._stage = events, stage
         self._readers = {r.name: r for r in readers}
         if self._threshold is not None:
-            events.set_threshold(self._threshold)
+            self.set_threshold(self._threshold)
+
+    @property
+    def commanded(self) -> bool:
+        """Whether the threshold is one that was commanded, which goes before the configuration's."""
+        return self._threshold is not None
+
+    def set_threshold(self, value: float) -> None:
+        """The least score from the next frame on. Any thread may."""
+        if self._events is not None and self._stage is not None:
+            self._stage.threshold = value
+            self._events.set_threshold(value)
 
     def looks(self, camera: str) -> bool:
         """Whether a camera's frames are to be used."""
@@ -74,9 +87,9 @@ class Control:
 
     def restore(self, threshold: Any) -> None:
         """A threshold that an earlier run was told."""
-        if self._events is not None and isinstance(threshold, float) and 0 <= threshold <= 1:
+        if isinstance(threshold, float) and 0 <= threshold <= 1:
             self._threshold = threshold
-            self._events.set_threshold(threshold)
+            self.set_threshold(threshold)
 
     def _switch(self, camera: str, *, on: bool) -> None:
         with self._lock:
@@ -95,7 +108,7 @@ class Control:
         if self._events is None:
             raise PermanentError("nothing looks yet")
         value = self._threshold = float(args["value"])
-        self._events.set_threshold(value)
+        self.set_threshold(value)
         return {"value": value}, {"threshold": value}
 
     def _restart_camera(self, args: dict[str, Any]) -> Done:

@@ -38,7 +38,7 @@ def sightings(result: Result, frame: Frame, *, threshold: float) -> list[Sightin
         rows = zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True)
         for label, score, (x1, y1, x2, y2) in rows:
             box = (_share(x1, width), _share(y1, height), _share(x2, width), _share(y2, height))
-            if all(map(math.isfinite, (score, *box))):
+            if score >= threshold and all(map(math.isfinite, (score, *box))):
                 found.append(Sighting(label, score, box))
         return found
     raise TypeError(f"{type(result).__name__} makes no events in this version")
@@ -65,14 +65,11 @@ class Events:
         self._scenes = scenes
         self._next_seq = next_seq
         self._threshold = threshold
-        wanted = set(labels)
-        self._wanted = {i for i, label in enumerate(payloads.labels) if not wanted or label in wanted}
         self._picture = picture
         self._label_topics = payloads.count_topics()
-        self._count_topics = self._label_topics if counts else []
+        self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
         self._told: dict[str, dict[int, int]] = {camera: {} for camera in scenes}
         self._last: dict[str, tuple[Frame, Timing]] = {}
-        self._frame_gap_ns = round(1e9 / frames_per_s) if frames_per_s else None
         self._next_frame_ns = dict.fromkeys(scenes, 0)
         self._repeats = Repeats(log)
         self.dead = 0
@@ -80,6 +77,20 @@ class Events:
     def set_threshold(self, value: float) -> None:
         """The least score that makes an event, from the next frame on. Any thread may."""
         self._threshold = value
+
+    def change(
+        self, *, labels: Sequence[str], counts: bool, frames_per_s: float, hold_s: float, cooldown_s: float
+    ) -> None:
+        """Other settings from the next frame on; what is in view stays there. Only between two frames."""
+        self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
+        for scene in self._scenes.values():
+            scene.change(hold_s=hold_s, cooldown_s=cooldown_s)
+
+    def _tell_of(self, labels: Sequence[str], *, counts: bool, frames_per_s: float) -> None:
+        wanted = set(labels)
+        self._wanted = {i for i, label in enumerate(self._payloads.labels) if not wanted or label in wanted}
+        self._count_topics = self._label_topics if counts else []
+        self._frame_gap_ns = round(1e9 / frames_per_s) if frames_per_s else None
 
     def open(self) -> None:
         """Says that nothing is in view yet, over what an earlier run may have left at the broker."""

@@ -60,9 +60,7 @@ def run(config: Config, reread: Callable[[], Config] | None = None, component: C
             manager.reloading()
             found = _read_again(config, reread)
             if found is not None:
-                clean = agent.stop()
-                _forget_the_end(happened)
-                agent, config = _start_anew(config, found, happened, nucleus)
+                clean, agent, config = _go_on(agent, config, found, happened, nucleus)
             manager.ready(agent.summary())
             why = _wait(agent, happened, config.health.every_s, manager)
         manager.stopping()
@@ -129,11 +127,30 @@ def _forget_the_end(happened: "queue.SimpleQueue[str | int | None]") -> None:
         happened.put(item)
 
 
-def _start_anew(
-    old: Config, new: Config, happened: "queue.SimpleQueue[str | int | None]", nucleus: Nucleus | None
-) -> tuple[Agent, Config]:
+def _go_on(
+    agent: Agent,
+    old: Config,
+    new: Config,
+    happened: "queue.SimpleQueue[str | int | None]",
+    nucleus: Nucleus | None,
+) -> tuple[bool, Agent, Config]:
+    """The agent goes on with another configuration, or another agent does; whether the former stopped well."""
     changed = changes(old.model_dump(mode="json"), new.model_dump(mode="json"))
     log.info("reload: changed %s", ", ".join(changed))
+    if agent.change(new, changed):
+        return True, agent, new
+    clean = agent.stop()
+    _forget_the_end(happened)
+    return clean, *_start_anew(old, new, changed, happened, nucleus)
+
+
+def _start_anew(
+    old: Config,
+    new: Config,
+    changed: Sequence[str],
+    happened: "queue.SimpleQueue[str | int | None]",
+    nucleus: Nucleus | None,
+) -> tuple[Agent, Config]:
     try:
         return _start(new, happened, nucleus, changed), new
     except EdgeError as e:

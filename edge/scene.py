@@ -59,10 +59,14 @@ class Scene:
     """One camera's view. `exclusive`: only one label can be there at a time (classification)."""
 
     def __init__(self, *, hold_s: float, cooldown_s: float, exclusive: bool = False) -> None:
-        self._hold_ns = round(hold_s * 1e9)
-        self._cooldown_ns = round(cooldown_s * 1e9)
+        self.change(hold_s=hold_s, cooldown_s=cooldown_s)
         self._exclusive = exclusive
         self._visits: dict[int, Visit] = {}
+
+    def change(self, *, hold_s: float, cooldown_s: float) -> None:
+        """Other times from the next frame on."""
+        self._hold_ns = round(hold_s * 1e9)
+        self._cooldown_ns = round(cooldown_s * 1e9)
 
     @property
     def counts(self) -> dict[int, int]:

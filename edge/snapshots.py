@@ -42,10 +42,7 @@ class Snapshots:
     ) -> None:
         self._put = put
         self._topic = topic
-        self._on = frozenset(on)
-        self._max_bytes = max_bytes
-        self._every_s = every_s
-        self._retain = retain
+        self.change(on=on, max_bytes=max_bytes, every_s=every_s, retain=retain)
         self._mono_s = mono_s
         self._switched = dict.fromkeys(cameras, True)
         self._due_s: dict[tuple[str, str], float] = {}
@@ -54,6 +51,13 @@ class Snapshots:
         self._jobs: deque[tuple[Frame, str]] = deque(maxlen=_WAITING)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+
+    def change(self, *, on: Sequence[str], max_bytes: int, every_s: float, retain: bool) -> None:
+        """Other settings from the next picture on."""
+        self._on = frozenset(on)
+        self._max_bytes = max_bytes
+        self._every_s = every_s
+        self._retain = retain
 
     def start(self) -> None:
         """Starts the thread."""

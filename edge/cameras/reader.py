@@ -79,6 +79,7 @@ class CameraReader:
         self._ladder = Ladder(reader=settings.live, help_after_s=last_resort.after_s if last_resort else None)
         self._stop = StopSign()
         self._anew = threading.Event()
+        self._next: tuple[Settings, Source] | None = None
         self._repeats = Repeats(log)
         self._online = False
         self._told: set[str] = set()
@@ -99,6 +100,11 @@ class CameraReader:
         """Asks for the camera to be closed and opened again."""
         self._anew.set()
 
+    def change(self, settings: Settings, source: Source) -> None:
+        """Opens the camera anew in another way; its frames are counted on."""
+        self._next = settings, source
+        self._anew.set()
+
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended within the time."""
         self._thread.join(timeout_s)
@@ -108,11 +114,13 @@ class CameraReader:
         return True
 
     def _run(self) -> None:
-        opening = Opening(self._settings, self._clock, self._stop)
         ended = False
         while not (ended or self._stop.is_set()):
+            if self._next is not None:
+                self._source.close()
+                (self._settings, self._source), self._next = self._next, None
             try:
-                ended = self._read_until_it_ends(opening)
+                ended = self._read_until_it_ends(Opening(self._settings, self._clock, self._stop))
                 continue
             except EdgeError as e:
                 reason, hung = str(e), isinstance(e, HungError)

@@ -126,7 +126,7 @@ def _parsed(payload: bytes) -> Any:
     try:
         return json.loads(payload)
     except ValueError:
-        return payload.decode()
+        return payload.decode(errors="replace")
 
 
 class AgentProcess:

@@ -58,6 +58,12 @@ def test_command_when_it_is_good_then_done_answered_and_valid(broker, listen, ru
 
     tell(broker, "edge/n1/cmd/threshold", {"id": "t1", "args": {"value": 1.0}})
     assert subscriber.wait_for("ack/t1")["result"] == {"value": 1.0}
+    time.sleep(1)
+    before = len(subscriber.events())
+    time.sleep(1)
+    assert len(subscriber.events()) == before, "no detection is as sure as that"
+    tell(broker, "edge/n1/cmd/threshold", {"id": "t2", "args": {"value": 0.1}})
+    subscriber.wait_for("/event", lambda _: len(subscriber.events()) > before)
     tell(broker, "edge/n1/cmd/restart_camera", {"id": "r1", "args": {"camera": "door"}})
     assert subscriber.wait_for("ack/r1")["status"] == "done"
     subscriber.wait_for("door/state", lambda s: "opened anew by command" in (s["reason"] or ""))

@@ -13,7 +13,7 @@ def camera(tmp_path):
     return f'[cameras.door]\nsource = "{video}"\nloop = true'
 
 
-def test_reload_when_the_file_changed_then_it_takes_effect_and_nothing_is_lost(
+def test_reload_when_events_or_a_camera_changed_then_the_agent_goes_on(
     broker, listen, run_agent, config, camera, tmp_path
 ):
     subscriber = listen(broker)
@@ -29,18 +29,47 @@ def test_reload_when_the_file_changed_then_it_takes_effect_and_nothing_is_lost(
     agent.signal(signal.SIGHUP)
     told = subscriber.wait_for("n1/info", lambda i: "changed" in i)
     assert told["changed"] == ["events.labels"]
-    agent.wait_for_line("uplink: connected")
     agent.signal(signal.SIGHUP)
     agent.wait_for_line("nothing has changed")
 
-    path.write_text(toml)
+    private = camera + "\nprivacy = [[[0, 0], [0.1, 0], [0.1, 0.1]]]\n"
+    path.write_text(toml.replace(camera, private))
+    before = len(subscriber.events())
     tell(broker, "edge/n1/cmd/reload", {"id": "r1"})
     assert subscriber.wait_for("ack/r1")["status"] == "done"
-    before = len(subscriber.events())
+    subscriber.wait_for("door/state", lambda s: "opened anew" in (s["reason"] or ""))
     subscriber.wait_for("/event", lambda _: len(subscriber.events()) > before)
+    assert subscriber.payloads("n1/info")[-1]["changed"] == ["cameras.door.privacy", "events.labels"]
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
+
+    assert agent.said.count("uplink: connected") == 1
+    events = subscriber.events()
+    assert len({e["boot_id"] for e in events}) == 1
+    assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
+    ids = [e["frame"]["id"] for e in events if e["type"] == "new"]
+    assert ids == sorted(ids), "its frames are counted on"
+
+
+def test_reload_when_the_connection_changed_then_it_starts_anew_and_nothing_is_lost(
+    broker, listen, run_agent, config, camera, tmp_path
+):
+    subscriber = listen(broker)
+    toml = config(broker, camera, events="hold_s = 0\ncooldown_s = 0")
+    agent = run_agent(toml)
+    subscriber.wait_for("/event")
+
+    (tmp_path / "agent.toml").write_text(toml.replace("reconnect_max_s = 1", "reconnect_max_s = 2"))
+    agent.signal(signal.SIGHUP)
+    told = subscriber.wait_for("n1/info", lambda i: "changed" in i)
+    assert told["changed"] == ["mqtt.reconnect_max_s"]
+    subscriber.wait_for("/event", lambda e: e["boot_id"] == told["boot_id"])
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+
+    assert agent.said.count("uplink: connected") == 2
     seqs = {}
     for event in subscriber.events():
         seqs.setdefault(event["boot_id"], []).append(event["seq"])
+    assert len(seqs) == 2
     assert all(found == list(range(found[0], found[0] + len(found))) for found in seqs.values())
