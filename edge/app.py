@@ -11,6 +11,7 @@ import cv2
 from pydantic import ValidationError
 
 from edge.admission import admitted, trust_of, versions_of
+from edge.awsml import AwsMl
 from edge.cameras import Settings
 from edge.cameras.lastresort import LastResort
 from edge.cameras.privacy import Masked
@@ -35,7 +36,7 @@ from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of
 from edge.motion import MotionGate
 from edge.payloads import Payloads
-from edge.pipeline import Pipeline
+from edge.pipeline import Pipeline, Sink
 from edge.reload import plan
 from edge.report import Report
 from edge.scene import Scene
@@ -130,7 +131,7 @@ class Agent:
             readers,
             self._slots,
             stage,
-            self._events,
+            self._sink(stage),
             health,
             clock,
             on_end,
@@ -235,6 +236,21 @@ class Agent:
             cameras, self._put, self._payloads.topic, on=s.on, max_bytes=s.max_bytes, every_s=s.every_s, retain=s.retain
         )
 
+    def _sink(self, stage: Stage) -> Sink:
+        """Where results go: the events, and in AWS's words where they are asked for."""
+        config, events = self._config, self._events
+        if config.payload == "native":
+            return events
+        return AwsMl(
+            stage.bundle,
+            self._delivery.outbox,
+            config.aws_ml,
+            self._payloads.clock,
+            threshold=stage.threshold,
+            seen=events.seen,
+            gone=events.gone,
+        )
+
     def _take_over(self, stage: Stage) -> None:
         """Another model from the next frame on; what was in view has left under the old one. On the inference thread."""
         self._events.close()
@@ -243,7 +259,7 @@ class Agent:
         self._report.use(self._payloads)
         self._events = self._events_of(stage)
         self._control.attach(self._events, self._readers, stage)
-        self._pipeline.use(stage, self._events)
+        self._pipeline.use(stage, self._sink(stage))
         self._events.open()
         self._introduce_ourselves()
         if self._desk is not None and self._at_home:

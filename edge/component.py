@@ -48,6 +48,7 @@ class Component:
         self.nucleus = Nucleus(address, self._given_up)
         self._tell: Callable[[int | str], None] = lambda _what: None
         self._told = False
+        self._link: tuple[Path, Path] | None = None
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="component", daemon=True)
@@ -64,10 +65,14 @@ class Component:
         for _ in range(_CONNECT_TRIES):
             try:
                 self.nucleus.connect()
-                return self._of_the_thing(component_config(self.nucleus.configuration()))
+                found = self.nucleus.configuration()
             except TransportError as e:
                 problem = e
                 log.warning("%s; trying again", e)
+            else:
+                config = self._of_the_thing(component_config(found))
+                self._link = _bundle_path(coerced(found, Config)), config.model.bundle
+                return config
             if self._closing.wait(_TRY_EVERY_S):
                 break
         raise ConfigError(f"{_WHERE} cannot be read: {problem}")
@@ -123,8 +128,20 @@ class Component:
                     self._changed.clear()
                     changed = self._changed.wait(_QUIET_S) and not self._closing.is_set()
                 self._tell(signal.SIGHUP)
+            elif self._another_model():
+                log.info("another version of the model's component was deployed")
+                self._tell(signal.SIGHUP)
             elif not self.nucleus.connected:
                 self._connect()
+
+    def _another_model(self) -> bool:
+        """Whether the link that the model's component has put leads elsewhere now."""
+        if self._link is None:
+            return False
+        link, before = self._link
+        now = link.resolve()
+        self._link = link, now
+        return now != before and now.exists()
 
     def _connect(self) -> None:
         try:
@@ -159,10 +176,17 @@ def component_config(found: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: naming the key, what is wrong, and how many more there are.
     """
-    data = {"transport": "greengrass", "state_dir": "state", **found}
-    ours = {key: value for key, value in coerced(data, Config).items() if key not in _OTHERS}
+    data = coerced({"transport": "greengrass", "state_dir": "state", **found}, Config)
+    ours = {key: value for key, value in data.items() if key not in _OTHERS}
+    if isinstance(model := ours.get("model"), dict) and isinstance(model.get("bundle"), str):
+        # The model's component puts a link there: what it leads to is what another version changes.
+        ours["model"] = {**model, "bundle": str(_bundle_path(ours).resolve())}
     # Relative paths start in the component's work folder, which is where the nucleus starts it.
     return config_of(ours, _WHERE, folder=Path.cwd())
+
+
+def _bundle_path(found: Mapping[str, Any]) -> Path:
+    return Path.cwd() / str(found["model"]["bundle"])
 
 
 def _problem(found: dict[str, Any]) -> str | None:

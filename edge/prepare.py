@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.frame import Image, check_image
 
-__all__ = ["Interpolation", "Placement", "ResizeRule", "prepare"]
+__all__ = ["Interpolation", "Placement", "ResizeRule", "placement_of", "prepare"]
 
 ResizeRule = Literal["stretch", "letterbox", "crop"]
 """How an image becomes the model's input size.
@@ -38,6 +38,11 @@ class Placement:
     scale_y: float
     offset_x: float = 0.0
     offset_y: float = 0.0
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height of the whole image in the input, in pixels."""
+        return round(self.width * self.scale_x), round(self.height * self.scale_y)
 
     def boxes_to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes [n, 4] x1 y1 x2 y2 in input pixels -> the same in image pixels, clipped to the image."""
@@ -88,28 +93,40 @@ def prepare(
     check_image(image)
     source_h, source_w = image.shape[:2]
     how = _CV_INTERPOLATION[interpolation]
-    if resize == "stretch":
-        rgb = _swap(_resize(image, width, height, how))
-        placement = Placement(source_w, source_h, width / source_w, height / source_h)
-    elif resize == "letterbox":
-        scale = min(width / source_w, height / source_h)
-        inner_w = min(width, max(1, round(source_w * scale)))
-        inner_h = min(height, max(1, round(source_h * scale)))
-        left, top = (width - inner_w) // 2, (height - inner_h) // 2
+    placement = placement_of(source_w, source_h, height=height, width=width, resize=resize, crop_ratio=crop_ratio)
+    inner_w, inner_h = placement.inner
+    left, top = round(placement.offset_x), round(placement.offset_y)
+    inner = _resize(image, inner_w, inner_h, how)
+    if resize == "letterbox":
         rgb = np.empty((height, width, 3), np.uint8)
         for border in (rgb[:top], rgb[top + inner_h :], rgb[:, :left], rgb[:, left + inner_w :]):
             border[:] = _FILL
-        _swap(_resize(image, inner_w, inner_h, how), into=rgb[top : top + inner_h, left : left + inner_w])
-        placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, left, top)
+        _swap(inner, into=rgb[top : top + inner_h, left : left + inner_w])
+    elif resize == "crop":
+        rgb = _swap(inner[-top : height - top, -left : width - left])
     else:
-        # MXNet's resize_short: the short side becomes size / ratio, the long side is floored; then the centre.
-        scale = max(width / crop_ratio / source_w, height / crop_ratio / source_h)
-        inner_w = max(width, int(source_w * scale + 1e-6))
-        inner_h = max(height, int(source_h * scale + 1e-6))
-        left, top = (inner_w - width) // 2, (inner_h - height) // 2
-        rgb = _swap(_resize(image, inner_w, inner_h, how)[top : top + height, left : left + width])
-        placement = Placement(source_w, source_h, inner_w / source_w, inner_h / source_h, -left, -top)
+        rgb = _swap(inner)
     return rgb, placement
+
+
+def placement_of(
+    image_w: int, image_h: int, *, height: int, width: int, resize: ResizeRule = "stretch", crop_ratio: float = 0.875
+) -> Placement:
+    """Where `prepare` puts an image of `image_w` x `image_h` pixels in an input of `width` x `height`."""
+    inner_w, inner_h = width, height
+    if resize == "letterbox":
+        scale = min(width / image_w, height / image_h)
+        inner_w = min(width, max(1, round(image_w * scale)))
+        inner_h = min(height, max(1, round(image_h * scale)))
+    elif resize == "crop":
+        # MXNet's resize_short: the short side becomes size / ratio, the long side is floored; then the centre.
+        scale = max(width / crop_ratio / image_w, height / crop_ratio / image_h)
+        inner_w = max(width, int(image_w * scale + 1e-6))
+        inner_h = max(height, int(image_h * scale + 1e-6))
+    left, top = (width - inner_w) // 2, (height - inner_h) // 2
+    if resize == "crop":
+        left, top = -((inner_w - width) // 2), -((inner_h - height) // 2)
+    return Placement(image_w, image_h, inner_w / image_w, inner_h / image_h, left, top)
 
 
 class _Scratch(threading.local):

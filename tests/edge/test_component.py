@@ -38,7 +38,7 @@ def test_config_when_every_scalar_came_as_text_then_it_is_the_same_as_typed(tmp_
     assert typed == text
     assert typed.cameras["door"].source == 0
     assert typed.events.labels == ("person", "1")
-    assert typed.model.bundle == tmp_path / "../com.example.Model/bundle.zip"
+    assert typed.model.bundle == tmp_path.parent / "com.example.Model" / "bundle.zip"
     assert typed.transport == "greengrass"
     assert typed.state_dir == tmp_path / "state"
 
@@ -153,6 +153,30 @@ def test_component_when_the_nucleus_restarts_then_it_connects_again_and_reads_wh
 
     assert told.get(timeout=5) == signal.SIGHUP
     assert made.config().events.hold_s == 9
+
+
+def test_component_when_another_version_of_the_model_is_deployed_then_it_is_read_again(
+    double, component, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("edge.component._LOOK_EVERY_S", 0.05)
+    for version in ("1.0.0", "1.1.0"):
+        (tmp_path / f"{version}.zip").write_bytes(b"bundle")
+    link = tmp_path / "bundle.zip"
+    link.symlink_to(tmp_path / "1.0.0.zip")
+    double.config = {**GOOD, "model": {"bundle": "bundle.zip"}}
+    made, told = component
+    before = made.config()
+    made.attach(told.put)
+
+    fresh = tmp_path / "fresh"
+    fresh.symlink_to(tmp_path / "1.1.0.zip")
+    fresh.replace(link)
+
+    assert told.get(timeout=5) == signal.SIGHUP
+    assert made.config().model.bundle.name == "1.1.0.zip"
+    assert before.model.bundle.name == "1.0.0.zip"
+    with pytest.raises(queue.Empty):
+        told.get(timeout=0.3)
 
 
 def test_component_when_work_goes_on_then_running_is_told_once(double, component):

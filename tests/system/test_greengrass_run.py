@@ -25,7 +25,7 @@ from export.component.access import access_control
 from export.pack import drawn_image
 
 ROOT = Path(__file__).resolve().parents[2]
-ACCESS = access_control("com.example.GluonEdge")
+ACCESS = access_control("com.example.GluonEdge", aws_ml_topic="ml/dlr/object-detection")
 
 
 class Component:
@@ -113,7 +113,8 @@ def test_run_when_started_as_a_component_then_it_publishes_what_the_shipped_dete
 ):
     picture = tmp_path / "street.png"
     cv2.imwrite(str(picture), drawn_image(read_bundle(street).manifest.input))
-    double.config = configured(street, picture)
+    aws = {"payload": "aws-ml-v1", "aws_ml": {"topic": "ml/dlr/object-detection", "every_s": 0.5}}
+    double.config = configured(street, picture, **aws)
 
     component = start(double)
     until(lambda: double.states == ["RUNNING"], component, 30)
@@ -122,6 +123,9 @@ def test_run_when_started_as_a_component_then_it_publishes_what_the_shipped_dete
     for event in told:
         jsonschema.validate(event, schema("event/1.0"))
     assert told[0]["node"] == "kerb-1"
+    body = until(lambda: [p for _, t, p in double.arrived if t == "ml/dlr/object-detection"], component)[0]
+    assert json.loads(body)["inference-description"] == "Top 5 predictions with score 0.5 or above "
+    assert {tuple(r) for r in json.loads(body)["inference-results"]} <= {("Label", "Score", "Boundaries")}
     statuses = [p for _, t, p in double.arrived if t == "edge/kerb-1/status"]
     assert statuses[0] == b"online"
     assert not [e for e in double.errors if "Unauthorized" in e or "large" in e], double.errors
