@@ -17,7 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from benchmarks.nets import Net, bundle_of, nets, zoo_nets
+from benchmarks.nets import ROOT, Net, bundle_of, nets, zoo_nets
 from edge.bundle import Bundle
 from edge.expectation import compare, expected
 from edge.golden import golden_image
@@ -31,6 +31,7 @@ from export.tolerances import GOLDEN
 __all__ = ["measure"]
 
 _THRESHOLD = 0.1
+_ZOO = {"mobilenet1.0", "simple_pose_resnet18_v1b"}
 _FAR = {"score": 0.3, "box_px": 40.0, "pixels": 1.0}
 _LEVEL = ort.GraphOptimizationLevel
 _KERNELS: dict[str, dict[str, Any]] = {
@@ -44,12 +45,22 @@ _KERNELS: dict[str, dict[str, Any]] = {
 def measure() -> list[dict[str, Any]]:
     """A row a net and kernel: the largest difference from the kernels that the agent uses here."""
     rows = []
-    for net in nets() + zoo_nets():
+    for net in [*nets(), *(n for n in zoo_nets() if n.name in _ZOO), *_segmenter()]:
         bundle = bundle_of(net)
         rows += _rows(net, bundle)
         if bundle.manifest.task in {"detection", "classification"}:
             rows += _rows(net, _in_int8(net, bundle))
     return rows
+
+
+def _segmenter() -> list[Net]:
+    """The real DeepLab, only where a developer has it."""
+    stem = ROOT.parent / "shared/data/weights/deeplabv3_mobilenetv2_voc/deeplabv3_mobilenetv2_voc_513"
+    files = ("--symbol", f"{stem}-symbol.json", "--params", f"{stem}-0000.params")
+    what = ("--task", "segmentation", "--input", "513x513", "--labels", ",".join(f"c{n}" for n in range(21)))
+    normalized = ("--scale", str(2 / 255), "--offset", "-1")
+    there = stem.with_name(f"{stem.name}-symbol.json").is_file()
+    return [Net("real DeepLab (513x513)", (*files, *what, *normalized))] if there else []
 
 
 def _rows(net: Net, bundle: Bundle) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 from pathlib import Path
 
 import cv2
@@ -16,11 +18,13 @@ from models import (
     square_net,
     square_pictures,
 )
+from street import ROOT
 
 from edge.bundle import Bundle
+from export.cli import _parser
 from export.datasets import open_data
 from export.errors import ExportError
-from export.evaluate import evaluate
+from export.evaluate import MAIN_METRIC, evaluate
 from export.masks import read_mask
 
 
@@ -211,3 +215,13 @@ def test_masks_when_one_does_not_fit_its_image_is_an_error(tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 9), np.uint8))
     with pytest.raises(ExportError, match="the mask is 9x8, its image 8x8"):
         evaluate(bundle, f"masks:{tmp_path}")
+
+
+def test_page_on_evaluation_names_only_arguments_that_there_are() -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    commands = re.findall(r"^gluon-export (.*)$", page, re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        assert _parser().parse_args(shlex.split(command)).command == "evaluate"
+    for metric in MAIN_METRIC.values():
+        assert f"`{metric}`" in page
