@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.results import Classification, Detections, Result, Segmentation
+from edge.results import Classification, Detections, Instances, Poses, Result, Segmentation
 from export.errors import ExportError
 
 __all__ = ["Agreement", "agree", "box_iou", "distance", "matched"]
+
+_NEAR = 0.05  # of the person's longer side: where a joint's own spread among annotators lies (COCO's OKS)
+_SURE = 0.2  # the least score of a joint that is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ def agree(reference: Sequence[Result], other: Sequence[Result], *, iou: float = 
 
     Detections are matched as sets: the largest number of pairs of the same label that overlap by `iou` or more.
     The value is 2 * pairs / (boxes of both), 1 when neither finds anything. Classification: the share of pictures
-    whose best class is the same. Segmentation: the share of pixels whose class is the same.
+    whose best class is the same. Segmentation: the share of pixels whose class is the same. Instances: as detections,
+    where the outlines overlap by `iou` too. Poses: the share of the reference's joints that the other finds within a
+    twentieth of the person's size.
 
     Raises:
         ExportError: when the results are of different kinds, or there are none.
@@ -73,6 +78,11 @@ def distance(reference: Result, other: Result) -> float:
         return float(np.mean([abs(a.get(k, min(a.values())) - b.get(k, min(b.values()))) for k in a.keys() | b.keys()]))
     if isinstance(reference, Segmentation) and isinstance(other, Segmentation):
         return float(np.mean(reference.mask != other.mask))
+    if isinstance(reference, Instances) and isinstance(other, Instances):
+        return distance(reference.detections, other.detections)
+    if isinstance(reference, Poses) and isinstance(other, Poses):
+        off, size = _joints_off(reference, other)
+        return float(np.mean(np.minimum(off / size, 1.0))) if off.size else 0.0
     raise ExportError(f"results of {type(reference).__name__} and {type(other).__name__} cannot be compared")
 
 
@@ -138,8 +148,49 @@ def _segmentations(reference: Sequence[Any], other: Sequence[Any], iou: float) -
     return Agreement("same class a pixel", same / pixels, {"images": len(reference), "pixels": pixels, "same": same}, 0)
 
 
+def _instances(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
+    found = _detections([r.detections for r in reference], [r.detections for r in other], iou)
+    same = 0
+    for a, b in zip(reference, other, strict=True):
+        same += sum(_mask_iou(a.mask(i), b.mask(j)) >= iou for i, j in matched(a.detections, b.detections, iou=iou))
+    both = found.numbers["reference"] + found.numbers["other"]
+    numbers = {**found.numbers, f"outlines_{round(iou * 100)}": same}
+    return Agreement(
+        f"outlines of equal class matched at IoU {iou:g}", 2 * same / both if both else 1.0, numbers, both / 2
+    )
+
+
+def _mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def _poses(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
+    del iou
+    near = total = 0
+    for a, b in zip(reference, other, strict=True):
+        off, size = _joints_off(a, b)
+        near += int(np.count_nonzero(off <= _NEAR * size))
+        total += off.size
+    numbers: dict[str, float] = {"images": len(reference), "joints": total, "near": near}
+    return Agreement("joints within a twentieth of the person's size", near / total if total else 1.0, numbers, 0)
+
+
+def _joints_off(reference: Poses, other: Poses) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far the other's joints are from those that the reference is sure of, and the person's size, in pixels."""
+    if reference.keypoints.shape != other.keypoints.shape:
+        raise ExportError("poses of different numbers of persons or joints cannot be compared")
+    a, b = reference.keypoints.astype(np.float64), other.keypoints.astype(np.float64)
+    sure = a[..., 2] >= _SURE
+    extent = np.ptp(a[..., :2], axis=1).max(axis=1, keepdims=True) if a.size else np.ones((0, 1))
+    off = np.linalg.norm(a[..., :2] - b[..., :2], axis=2)
+    return off[sure], np.maximum(np.broadcast_to(extent, off.shape), 1.0)[sure]
+
+
 _BY_KIND: dict[type, Callable[[Sequence[Any], Sequence[Any], float], Agreement]] = {
     Detections: _detections,
     Classification: _classifications,
     Segmentation: _segmentations,
+    Instances: _instances,
+    Poses: _poses,
 }

@@ -138,20 +138,26 @@ def _quantize(add: _Add) -> None:
     sub = add(
         "quantize",
         "make a smaller, faster bundle, and prove what it kept",
-        "quantize build/ssd --calibration photos/ -o build/ssd-int8",
+        "quantize build/ssd --calibration photos/ -o build/ssd-int8\n"
+        "  gluon-export quantize build/ssd --calibration day.mp4 --calibration night.mp4 --scheme both -o build/ssd-int8",
     )
     sub.add_argument("bundle", type=Path, metavar="BUNDLE")
     sub.add_argument(
-        "--calibration", type=Path, required=True, metavar="IMAGES", help="folder or video like the camera's view"
+        "--calibration",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="IMAGES",
+        help="folder or video like the camera's view; may be given several times",
     )
     sub.add_argument("--data", help="labelled data for the gate: coco:ANNOTATIONS.json:IMAGES, imagefolder:DIR, ...")
     sub.add_argument("--max-drop", type=_unit, default=0.01, help="how much of the metric may be lost (default 0.01)")
-    sub.add_argument("--precision", choices=["int8"], default="int8")
+    sub.add_argument("--precision", choices=["int8", "fp16"], default="int8", help="fp16 is for GPUs")
     sub.add_argument(
         "--scheme",
-        choices=["auto", "u8s8", "s8s8"],
+        choices=["auto", "u8s8", "s8s8", "both"],
         default="auto",
-        help="u8s8 for x86, s8s8 for ARM (auto: this machine)",
+        help="u8s8 for x86, s8s8 for ARM (auto: this machine), both as DIR-u8s8 and DIR-s8s8",
     )
     sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
     _out(sub, "DIR")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from edge.bundle import Bundle, InputSpec, Source, Thresholds, read_bundle
 from edge.frame import Image
 from export.inspection import inspect_onnx, inspect_symbol
-from export.pack import drawn_image, source_files, write_bundle, write_report
+from export.pack import drawn_image, source_files, write_bundle
 from export.progress import Bar
 from export.request import request
 
@@ -115,38 +115,22 @@ def _convert_raw(args: argparse.Namespace) -> Outcome:
 
 def quantize(args: argparse.Namespace) -> Outcome:
     """`quantize`."""
-    from export import calibrate
-    from export.settle import settle
+    from export import quantizing
 
     bundle = read_bundle(args.bundle)
-    pictures = calibrate.images(args.calibration)
     with Bar() as progress:
-        settled = settle(
-            bundle, pictures, data=args.data, max_drop=args.max_drop, scheme=args.scheme, progress=progress
-        )
-        verdict = settled.verdict
-        report = {**settled.report, "gate": verdict.to_json()}
-        if not verdict.ok and not args.force:
-            kept = write_report(args.output.with_name(f"{args.output.name}-report.json"), report)
-            text = _gate_text(verdict.to_json())
-            return Outcome(report, f"{text}\nno bundle was written (--force writes it); the report is {kept}", ok=False)
-        manifest = bundle.manifest
-        quantized = write_bundle(
-            args.output,
-            model=settled.quantized.model,
-            task=manifest.task,
-            name=manifest.name,
-            labels=bundle.labels,
-            input_spec=manifest.input,
-            source=manifest.source,
-            golden=calibrate.read(pictures[0]),
-            thresholds=manifest.thresholds,
-            precision="int8",
-            model_version=manifest.version,
-            report=report,
-        )
-    text = f"{args.output}: {_line(quantized)}\n{_gate_text(verdict.to_json())}"
-    return Outcome({**_summary(quantized), "report": report}, text, ok=verdict.ok)
+        made = quantizing.quantize(args, bundle, progress)
+    documents, lines = [], []
+    for one in made:
+        text = quantizing.gate_text(one.report["gate"], one.report["precision"])
+        if one.bundle is None:
+            documents.append(one.report)
+            lines.append(f"{text}\nno bundle was written (--force writes it); the report is {one.kept}")
+        else:
+            documents.append({**_summary(one.bundle), "report": one.report})
+            lines.append(f"{one.output}: {_line(one.bundle)}\n{text}\n  the report {one.kept}")
+    document = documents[0] if len(documents) == 1 else documents
+    return Outcome(document, "\n".join(lines), ok=all(one.bundle is not None for one in made))
 
 
 def verify(args: argparse.Namespace) -> Outcome:
@@ -303,23 +287,6 @@ def _verify_golden(bundle: Bundle, why: str, *, ignored: Path | None) -> Outcome
     if ignored is not None:
         lines.append(f"  {ignored} was not looked at: its pictures are for the comparison with MXNet")
     return Outcome(document, "\n".join(lines), ok=report.ok)
-
-
-def _gate_text(gate: Mapping[str, Any]) -> str:
-    accuracy, latency = gate["accuracy"], gate["latency_ms"]
-    lines = [
-        (
-            f"  accuracy   {accuracy['measure']}: float {accuracy['float']:.4f}, int8 {accuracy['int8']:.4f} "
-            f"(on {accuracy['images']} images; {gate['max_drop']:g} may be lost)"
-        ),
-        (
-            f"  speed      float {latency['float']:.2f} ms, int8 {latency['int8']:.2f} ms, "
-            f"{latency['ratio']:.2f} times faster (one thread)"
-        ),
-        f"  size       {gate['size_ratio']:.2f} of the float model",
-        f"  the gate   {'lets it pass' if gate['ok'] else 'REFUSES: ' + '; '.join(gate['reasons'])}",
-    ]
-    return "\n".join(lines)
 
 
 def _summary(bundle: Bundle) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from edge.stages import Stage, prepare_for
 from export.agreement import agree
 from export.calibrate import read, spread
 from export.errors import ExportError
-from export.evaluate import MAIN_METRIC, evaluate
+from export.evaluate import MAIN_METRIC, difference, evaluate
 from export.progress import Progress, silent
 from export.truth import Dataset
 
-__all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "measure_speed"]
+__all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "gpu_is_here", "measure_speed"]
 
 _RUNS = 15
 _PICTURES_TIMED = 5
@@ -31,7 +31,10 @@ _CLOCK = "thread_time" if time.get_clock_info("thread_time").resolution < 1e-5 e
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """What was lost: `drop` = reference - value, both 0..1, of the named measure; `numbers` has its parts."""
+    """What was lost: `drop` = reference - value, both 0..1, of the named measure; `numbers` has its parts.
+
+    `drawn` has the bootstrap's 95 % intervals of `float`, `int8` and `drop`, where pictures could be drawn anew.
+    """
 
     measure: str
     reference: float
@@ -39,6 +42,16 @@ class Accuracy:
     images: int
     numbers: dict[str, Any]
     trials: float = 0
+    drawn: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Where `float`, `int8` and `drop` may really lie, with 95 % confidence, as far as that is known."""
+        found = dict(self.drawn)
+        if "int8" not in found and self.interval is not None:
+            low, high = self.interval
+            found |= {"int8": (low, high), "drop": (self.reference - high, self.reference - low)}
+        return found
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -112,12 +125,13 @@ class Verdict:
             "ok": self.ok,
             "reasons": list(self.reasons),
             "max_drop": self.max_drop,
+            "min_speedup": self.min_speedup,
             "accuracy": {
                 "measure": a.measure,
                 "float": round(a.reference, 5),
                 "int8": round(a.value, 5),
                 "drop": round(a.drop, 5),
-                "interval_95": None if a.interval is None else [round(v, 4) for v in a.interval],
+                "intervals_95": {name: [round(v, 4) for v in ends] for name, ends in a.intervals.items()},
                 "images": a.images,
                 "numbers": a.numbers,
             },
@@ -148,7 +162,7 @@ class Judge:
         if data is not None:
             found = evaluate(reference, data, progress=progress)
             self._main = MAIN_METRIC[reference.manifest.task]
-            self._base = found.metrics
+            self._base = found
         else:
             self._results = self._answers(reference, "float answers")
 
@@ -156,11 +170,11 @@ class Judge:
         """What `candidate` loses."""
         if self._data is not None:
             found = evaluate(candidate, self._data, progress=self._progress)
-            numbers = {"float": self._base, "int8": found.metrics}
-            trials = found.images if self._main == "top1" else 0
-            return Accuracy(
-                self._main, self._base[self._main], found.metrics[self._main], found.images, numbers, trials
-            )
+            main, base = self._main, self._base
+            gained = difference(found, base)[main]
+            drawn = {"float": base.intervals[main], "int8": found.intervals[main], "drop": (-gained.high, -gained.low)}
+            numbers = {"float": base.metrics, "int8": found.metrics}
+            return Accuracy(main, base.metrics[main], found.metrics[main], found.images, numbers, drawn=drawn)
         agreement = agree(self._results, self._answers(candidate, "int8 answers"), iou=_IOU)
         images = len(self._images)
         return Accuracy(agreement.measure, 1.0, agreement.value, images, agreement.numbers, agreement.trials)
@@ -207,6 +221,13 @@ def gate(
 def holds(accuracy: Accuracy, max_drop: float) -> bool:
     """Whether no more is lost than allowed (to within rounding)."""
     return accuracy.drop <= max_drop + 1e-9
+
+
+def gpu_is_here() -> bool:
+    """Whether onnxruntime can compute on a GPU on this machine: only there half precision can be timed."""
+    import onnxruntime as ort
+
+    return bool({"CUDAExecutionProvider", "TensorrtExecutionProvider"} & set(ort.get_available_providers()))
 
 
 def measure_speed(

@@ -35,7 +35,7 @@ from export.certificate import certificate
 from export.errors import ExportError
 from export.place import SOURCE, SOURCE_NAMES, refuse_what_is_not_ours, replace
 
-__all__ = ["drawn_image", "json_bytes", "source_files", "write_bundle", "write_report"]
+__all__ = ["drawn_image", "json_bytes", "source_files", "write_bundle", "write_page", "write_report"]
 
 _MEANINGS = {
     "boxes": "x1 y1 x2 y2 in pixels of the input, best first; rows from count on are zero",
@@ -68,12 +68,13 @@ def write_bundle(
     precision: str = "fp32",
     model_version: str = "1.0.0",
     report: Mapping[str, Any] | None = None,
+    page: str | None = None,
     source_from: Mapping[str, Path] | None = None,
 ) -> Bundle:
     """Write a bundle folder and read it back as the device will.
 
     `golden` (uint8 [H, W, 3] BGR; drawn when None) is run through the model to become the bundle's self-test.
-    `source_from` maps `symbol` and `params` to the MXNet files, kept beside the bundle for `verify`.
+    `page` is the report as HTML. `source_from` maps `symbol` and `params` to the MXNet files, kept beside the bundle for `verify`.
     The folder appears whole or not at all; an older bundle of that name is replaced, anything else is refused.
 
     Raises:
@@ -98,6 +99,8 @@ def write_bundle(
         _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
         if report is not None:
             _write(work / "report.json", json_bytes(report))
+        if page is not None:
+            _write(work / "report.html", page.encode())
         fields: dict[str, Any] = {
             "name": name,
             "version": model_version,
@@ -128,6 +131,12 @@ def write_report(path: Path, report: Mapping[str, Any]) -> Path:
     """Write a report on its own, where no bundle is to be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, json_bytes(report))
+    return path
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a report's page on its own, beside what `write_report` wrote."""
+    _write(path, page.encode())
     return path
 
 

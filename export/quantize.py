@@ -35,10 +35,12 @@ __all__ = ["Calibrated", "Quantized", "Scheme", "Verdict", "calibrate", "gate", 
 Scheme = Literal["u8s8", "s8s8", "auto"]
 """Signs of activations and weights. `u8s8` is what x86 multiplies fastest, `s8s8` what ARM does; `auto` asks here."""
 
+Precision = Literal["fp32", "fp16", "int8"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantized:
-    """`model` in QDQ, and `report`: what runs in 8 bits, what stayed float and why, sizes, versions."""
+    """`model` in fewer bits, and `report`: what runs in 8 bits, what stayed float and why, sizes, versions."""
 
     model: onnx.ModelProto
     report: dict[str, Any]
@@ -47,7 +49,8 @@ class Quantized:
     @property
     def bundle(self) -> Bundle:
         """The source bundle with this model in it, in memory only: what the gate and `evaluate` run."""
-        return with_model(self.source, self.model.SerializeToString(deterministic=True))
+        precision: Precision = "fp16" if self.report["precision"] == "fp16" else "int8"
+        return with_model(self.source, self.model.SerializeToString(deterministic=True), precision)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,7 +205,7 @@ def quantize(
     return calibrated.quantize(keep_float)
 
 
-def with_model(bundle: Bundle, model: bytes, precision: Literal["fp32", "int8"] = "int8") -> Bundle:
+def with_model(bundle: Bundle, model: bytes, precision: Precision = "int8") -> Bundle:
     """`bundle` with another model of the same inputs and outputs, in memory; its digests are not those of the files."""
     manifest = bundle.manifest.model_copy(update={"precision": precision})
     return dataclasses.replace(bundle, manifest=manifest, files={**bundle.files, MODEL: model})

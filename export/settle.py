@@ -13,15 +13,18 @@ from edge.bundle import Bundle
 from edge.results import Detections, Result
 from edge.stages import Stage
 from export.agreement import distance
-from export.calibrate import read, spread
+from export.calibrate import Reader, read, spread
 from export.gate import Accuracy, Judge, Verdict, holds
+from export.half import half
+from export.noise import layer_noise
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
 from export.truth import Dataset
 
-__all__ = ["Settled", "settle"]
+__all__ = ["Settled", "halve", "settle"]
 
+REQUIRED_SPEEDUP = 1.0  # a quantized model that is no faster has no reason to be
 _HELD_OUT = 4  # every so many pictures one is kept from calibration, to judge on
 _FEW = 8  # with fewer pictures than this, all serve for both, and the report says so
 _PROBES = 4  # pictures on which a layer's sensitivity is measured
@@ -92,6 +95,8 @@ def settle(
 
         quantized = _search(attempt, (accuracy, quantized), len(ranking), max_drop, steps)
     verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
+    progress("comparing layers", 0, 1)
+    probes = Reader(bundle, spread(images, _PROBES))
     report = {
         **quantized.report,
         "calibrated_on": len(used),
@@ -99,9 +104,40 @@ def settle(
         "judged_on_calibration_images": data is None and held_out == used,
         "tried": tried,
         "sensitivity": [{"layer": name, "error": round(error, 8)} for name, error in ranking],
+        "layers": layer_noise(calibrated.model, quantized.model, probes.each),
         "gate": verdict.to_json(),
     }
     return Settled(quantized, verdict, report)
+
+
+def halve(
+    bundle: Bundle,
+    images: Sequence[Path],
+    *,
+    data: str | Dataset | None = None,
+    max_drop: float = 0.01,
+    min_speedup: float = 0.0,
+    progress: Progress = silent,
+) -> Settled:
+    """`bundle` in half precision and its verdict; nothing is calibrated but what would overflow.
+
+    Raises:
+        ExportError: as `export.half.half` and `export.gate.gate`.
+        SessionError: when a model cannot be loaded or run here.
+    """
+    halved = half(bundle, images, progress=progress)
+    judge = Judge(bundle, images, data=data, progress=progress)
+    verdict = judge.verdict(halved.bundle, max_drop=max_drop, min_speedup=min_speedup)
+    report = {
+        **halved.report,
+        "calibrated_on": len(images),
+        "judged_on": "labelled data" if data is not None else f"{len(images)} pictures",
+        "judged_on_calibration_images": data is None,
+        "tried": [{"method": "float16", "put_back": 0, "drop": round(verdict.accuracy.drop, 5)}],
+        "sensitivity": [],
+        "gate": verdict.to_json(),
+    }
+    return Settled(halved, verdict, report)
 
 
 def sensitivities(

@@ -46,7 +46,7 @@ def test_verdict_when_accurate_and_faster_is_ok() -> None:
     document = verdict.to_json()
     assert (document["ok"], document["reasons"]) == (True, [])
     assert document["accuracy"] == {
-        "measure": "top1", "float": 0.9, "int8": 0.89, "drop": 0.01, "interval_95": None, "images": 100, "numbers": {},
+        "measure": "top1", "float": 0.9, "int8": 0.89, "drop": 0.01, "intervals_95": {}, "images": 100, "numbers": {},
     }  # fmt: skip
     assert document["latency_ms"] == {"float": 25, "int8": 10, "ratio": 2.5}
 

@@ -1,0 +1,165 @@
+"""P6: what int8 costs in accuracy and gains in speed and size, by net, on the stock CPU provider, one thread.
+
+Accuracy is measured on nets with trained weights (`../shared/data`, where a developer has it), on pictures that were
+not calibrated on; speed on those and on nets of the zoo with random weights, float and int8 in turns. Each model is
+what `gluon-export quantize` tries first: no layer was put back to float.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.nets import GLUONCV, ROOT, Net, bundle_of, zoo_nets
+from edge.bundle import Bundle
+from edge.stages import Stage
+from export.agreement import agree
+from export.calibrate import images, read
+from export.evaluate import evaluate
+from export.gate import Speed, measure_speed
+from export.quantize import quantize
+from export.truth import ClassLabels
+
+__all__ = ["measure"]
+
+DATA = ROOT.parent / "shared" / "data"
+_VOC = (
+    "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,"
+    "pottedplant,sheep,sofa,train,tvmonitor"
+)
+_CIFAR = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
+_SPEED_GOALS = {
+    "mobilenet1.0": "2.3x",
+    "ssd_512_mobilenet1.0_voc": "2.8x",
+    "yolo3_mobilenet1.0_coco": "3.3x",
+    "resnet50_v1b": "3.3x",
+}
+_FEW = 12  # calibration pictures where only speed is measured
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A net with trained weights; `judge` gives float, int8 and what was held against what."""
+
+    net: Net
+    judge: Callable[[Bundle, Bundle], dict[str, Any]]
+
+
+def measure() -> list[dict[str, Any]]:
+    """One row a net."""
+    rows = []
+    everyday = (
+        images([DATA / "labelled" / "coco" / "train2017", DATA / "video" / "vtest.avi"], frames=24)
+        if DATA.is_dir()
+        else []
+    )
+    for one in _trained():
+        print(f"  {one.net.name}", file=sys.stderr)
+        bundle = bundle_of(one.net)
+        calibration = images(DATA / "labelled" / "cifar10")[::4] if "cifar" in one.net.name else everyday
+        int8 = quantize(bundle, calibration).bundle
+        speed = measure_speed(bundle, int8, calibration, runs=25)
+        rows.append(_row(one.net.name, bundle, int8, speed, one.judge(bundle, int8)))
+    for net in zoo_nets():
+        if net.name not in _SPEED_GOALS:
+            continue
+        print(f"  {net.name}", file=sys.stderr)
+        bundle = bundle_of(net)
+        pictures = everyday[:: max(1, len(everyday) // _FEW)] or _drawn(bundle)
+        int8 = quantize(bundle, pictures, compensation=False).bundle
+        rows.append(_row(net.name, bundle, int8, measure_speed(bundle, int8, pictures, runs=25), {}))
+    return rows
+
+
+def _row(name: str, bundle: Bundle, int8: Bundle, speed: Speed, judged: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "net": name,
+        "judged by": judged.get("measure", "random weights: speed only"),
+        "float": judged.get("float", "-"),
+        "int8": judged.get("int8", "-"),
+        "size": round(len(int8.model) / len(bundle.model), 4),
+        "float_ms": round(speed.float_ms, 2),
+        "int8_ms": round(speed.int8_ms, 2),
+        "times_faster": round(speed.ratio, 2),
+        "goal": _SPEED_GOALS.get(name, "-"),
+    }
+
+
+def _trained() -> list[_Trained]:
+    weights = DATA / "weights"
+    if not weights.is_dir():
+        return []
+    ssd = weights / "ssd_mobilenet_vehicle_pedestrian" / "ssd_mobilenet_vehicle_pedestrian"
+    deeplab = weights / "deeplabv3_mobilenetv2_voc" / "deeplabv3_mobilenetv2_voc_513"
+    squeezenet = weights / "squeezenet1.1" / "squeezenet1.1"
+    cifar = weights / "cifar_resnet20_v1" / "cifar_resnet20_v1"
+    plain = ["--scale", str(1 / 127.5), "--offset", "-1"]
+    cifar_norm = ["--mean", "0.4914,0.4822,0.4465", "--std", "0.2023,0.1994,0.2010"]
+    return [
+        _Trained(_saved("real SSD-MobileNet", ssd, "detection", "384x672", "vehicle,pedestrian", GLUONCV), _detections),
+        _Trained(_saved("DeepLabV3-MobileNetV2", deeplab, "segmentation", "513x513", _VOC, plain), _masks),
+        _Trained(
+            _saved(
+                "squeezenet1.1",
+                squeezenet,
+                "classification",
+                "224x224",
+                str(squeezenet.with_name("labels.txt")),
+                GLUONCV,
+            ),
+            _imagenet,
+        ),
+        _Trained(_saved("cifar_resnet20_v1", cifar, "classification", "32x32", _CIFAR, cifar_norm), _cifar),
+    ]
+
+
+def _saved(name: str, stem: Path, task: str, size: str, labels: str, pixels: list[str]) -> Net:
+    files = ("--symbol", f"{stem}-symbol.json", "--params", f"{stem}-0000.params")
+    return Net(name, (*files, "--task", task, "--input", size, "--labels", labels, *pixels))
+
+
+def _detections(bundle: Bundle, int8: Bundle) -> dict[str, Any]:
+    """The float model's detections above the threshold that int8 finds too, of equal class and at IoU 0.9."""
+    photos = images(DATA / "images" / "detection")
+    stages = Stage(bundle), Stage(int8)
+    found = [[stage(read(path))[0] for path in photos] for stage in stages]
+    numbers = agree(*found, iou=0.9).numbers
+    kept, other = int(numbers["matched_90"]), int(numbers["other"])
+    return {
+        "measure": f"detections above 0.5 on {len(photos)} photos, matched at IoU 0.9",
+        "float": int(numbers["reference"]),
+        "int8": f"{kept} kept, {other - kept} invented",
+    }
+
+
+def _masks(bundle: Bundle, int8: Bundle) -> dict[str, Any]:
+    return _metric(bundle, int8, f"masks:{DATA / 'labelled' / 'voc_segmentation'}", "miou", "mIoU")
+
+
+def _imagenet(bundle: Bundle, int8: Bundle) -> dict[str, Any]:
+    paths = images(DATA / "labelled" / "imagenet")
+    truth = [bundle.labels.index(path.stem.partition("_")[2]) for path in paths]
+    return _metric(bundle, int8, ClassLabels(tuple(paths), tuple(truth)), "top1", "top-1")
+
+
+def _cifar(bundle: Bundle, int8: Bundle) -> dict[str, Any]:
+    return _metric(bundle, int8, f"imagefolder:{DATA / 'labelled' / 'cifar10'}", "top1", "top-1")
+
+
+def _metric(bundle: Bundle, int8: Bundle, data: Any, metric: str, name: str) -> dict[str, Any]:
+    found = evaluate(int8, data, against=bundle)
+    if found.against is None:
+        raise RuntimeError("evaluate was asked for two bundles and measured one")
+    return {
+        "measure": f"{name} on {found.images} images",
+        "float": round(found.against.metrics[metric], 4),
+        "int8": round(found.metrics[metric], 4),
+    }
+
+
+def _drawn(bundle: Bundle) -> list[Path]:
+    """The bundle's own golden picture, where there are no others."""
+    return [bundle.path / "golden" / "input.png"]

@@ -1,0 +1,196 @@
+"""Float bundle -> the same in half precision, for GPUs: the net in float16, what decodes its results in float32.
+
+By structure, as for 8 bits (`export.regions`): a node computes in float16 when it is a layer with weights, or lies on
+the data's way from one layer to another and is of a kind that half precision serves. Coordinates, scores and indices
+do not survive 11 bits, so that whatever follows the last layers stays float32, and so do Resize, Softmax and every
+kind not named here, wherever they stand. What would overflow (65504) is found on pictures and stays float32 too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.bundle import Bundle
+from export.calibrate import Reader
+from export.errors import ExportError
+from export.observe import observe
+from export.progress import Progress, silent
+from export.quantize import Quantized
+from export.regions import constants_of, find_region
+
+__all__ = ["half"]
+
+_LIMIT = float(np.finfo(np.float16).max) / 4  # room for pictures not seen, and for the sums within a layer
+_SERVED = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "Add"}
+    | {"Sub", "Mul", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Reshape", "Flatten", "Transpose"}
+    | {"Squeeze", "Unsqueeze", "Slice", "Split", "Pad", "Identity"}
+)
+
+
+def half(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> Quantized:
+    """`bundle` in half precision; `images` show what would overflow.
+
+    The picture stays uint8 and the results float32.
+
+    Raises:
+        ExportError: when the bundle is not float, has no layer, or no picture can be read.
+    """
+    if bundle.manifest.precision != "fp32":
+        raise ExportError(
+            f"{bundle.path}: already {bundle.manifest.precision}; start from the float bundle it came from"
+        )
+    model = onnx.load_from_string(bundle.model)
+    if not find_region(model.graph).cores:
+        raise ExportError(f"{bundle.path}: nothing to halve: no convolution or matrix product with constant weights")
+    chosen = _chosen(model)
+    reader = Reader(bundle, images, progress=progress)
+    results = sorted({name for i in chosen for name in model.graph.node[i].output if name})
+    observed = observe(model, results, reader.each)
+    reader.warn_of_skipped()
+    large = {name for name, span in observed.ranges.items() if max(map(abs, span)) > _LIMIT}
+    kept = {}
+    for i in sorted(chosen):
+        node = model.graph.node[i]
+        if large.intersection((*node.input, *node.output)):
+            kept[node.output[0]] = "its values are too large for half precision"
+        elif _weights_overflow(node, constants_of(model.graph)):
+            kept[node.output[0]] = "its weights are too large for half precision"
+    chosen = {i for i in chosen if model.graph.node[i].output[0] not in kept}
+    result = _Halver(model, chosen).write()
+    return Quantized(result, _report(bundle, model, result, chosen, kept, reader, observed.images), bundle)
+
+
+def _chosen(model: onnx.ModelProto) -> set[int]:
+    """The nodes to compute in float16."""
+    graph = model.graph
+    floats = _floats(model)
+    constants = constants_of(graph)
+    producer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    region = find_region(graph)
+    layers = {i for i, n in enumerate(graph.node) if n.op_type in {"Conv", "ConvTranspose", "Gemm"}} | set(region.cores)
+    before: set[int] = set()
+    waiting = list(layers)
+    while waiting:
+        for name in graph.node[waiting.pop()].input:
+            i = producer.get(name)
+            if i is not None and i not in before:
+                before.add(i)
+                waiting.append(i)
+    after: set[int] = set()
+    for i, node in enumerate(graph.node):
+        if i in layers or any(producer.get(name) in after for name in node.input):
+            after.add(i)
+    wanted = layers | (before & after) | region.fused.keys()
+    return {
+        i
+        for i in wanted
+        if graph.node[i].op_type in _SERVED
+        and all(name in floats for name in graph.node[i].output if name)
+        and any(name not in constants for name in graph.node[i].input)
+    }
+
+
+def _floats(model: onnx.ModelProto) -> set[str]:
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    known = [*graph.input, *graph.output, *graph.value_info]
+    found = {v.name for v in known if v.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return found | {name for name, t in constants_of(model.graph).items() if t.data_type == TensorProto.FLOAT}
+
+
+def _weights_overflow(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
+    if node.op_type == "Clip":
+        return False  # its limits may be as large as they like
+    arrays = [numpy_helper.to_array(constants[n]) for n in node.input if n in constants]
+    return any(a.dtype == np.float32 and a.size and float(np.abs(a).max()) > np.finfo(np.float16).max for a in arrays)
+
+
+class _Halver:
+    def __init__(self, model: onnx.ModelProto, chosen: set[int]) -> None:
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.graph = self.model.graph
+        self.chosen = chosen
+        self.constants = constants_of(self.graph)
+        self.floats = _floats(model)
+        self.nodes: list[onnx.NodeProto] = []
+        self.halves: dict[str, str] = {}  # float tensor -> the same in float16
+        self.taken = {name for node in self.graph.node for name in (*node.input, *node.output)}
+
+    def write(self) -> onnx.ModelProto:
+        wanted_in_float = {o.name for o in self.graph.output}
+        wanted_in_float |= {n for i, node in enumerate(self.graph.node) if i not in self.chosen for n in node.input}
+        for i, original in enumerate(self.graph.node):
+            node = onnx.NodeProto()
+            node.CopyFrom(original)
+            if i not in self.chosen:
+                self.nodes.append(node)
+                continue
+            node.input[:] = [self._half(name) if name in self.floats else name for name in original.input]
+            node.output[:] = [self._fresh(name) if name else "" for name in original.output]
+            self.nodes.append(node)
+            for name, made in zip(original.output, node.output, strict=True):
+                self.halves[name] = made
+                if name in wanted_in_float:
+                    self.nodes.append(helper.make_node("Cast", [made], [name], to=TensorProto.FLOAT))
+        read = {name for node in self.nodes for name in node.input} | {o.name for o in self.graph.output}
+        del self.graph.node[:]
+        self.graph.node.extend(n for n in self.nodes if n.op_type != "Constant" or n.output[0] in read)
+        kept = [t for t in self.graph.initializer if t.name in read]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        del self.graph.value_info[:]
+        return self.model
+
+    def _half(self, name: str) -> str:
+        if name not in self.halves:
+            self.halves[name] = self._fresh(name)
+            if name in self.constants:
+                limits = np.finfo(np.float16)
+                values = np.clip(numpy_helper.to_array(self.constants[name]), limits.min, limits.max)
+                self.graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), self.halves[name]))
+            else:
+                self.nodes.append(helper.make_node("Cast", [name], [self.halves[name]], to=TensorProto.FLOAT16))
+        return self.halves[name]
+
+    def _fresh(self, name: str) -> str:
+        made = f"{name}/half"
+        while made in self.taken:
+            made += "_"
+        self.taken.add(made)
+        return made
+
+
+def _report(
+    bundle: Bundle,
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    chosen: set[int],
+    kept: dict[str, str],
+    reader: Reader,
+    images: int,
+) -> dict[str, Any]:
+    nodes = list(enumerate(before.graph.node))
+    size = len(bundle.model), after.ByteSize()
+    return {
+        "precision": "fp16",
+        "scheme": "float16",
+        "method": "overflow",
+        "per_channel": False,
+        "rounding": "nearest",
+        "images": images,
+        "images_skipped": {path.name: why for path, why in reader.skipped.items()},
+        "quantized": dict(sorted(Counter(n.op_type for i, n in nodes if i in chosen).items())),
+        "float": dict(sorted(Counter(n.op_type for i, n in nodes if i not in chosen).items())),
+        "kept_float": kept,
+        "bytes": {"float": size[0], "int8": size[1], "ratio": round(size[1] / size[0], 4)},
+        "tools": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
+    }

@@ -1,0 +1,238 @@
+"""The report as one HTML page that a person enjoys reading: nothing is fetched, nothing runs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from edge.frame import Image
+from export.charts import Bar, Range, bars, columns, ranges
+
+__all__ = ["Pair", "page"]
+
+_STYLE = Path(__file__).with_name("report.css")
+_WIDTH = 560
+_QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A picture with both models' results drawn on it, uint8 [H, W, 3] BGR, and what there is to say of it."""
+
+    before: Image
+    after: Image
+    caption: str
+
+
+def page(report: Mapping[str, Any], pairs: Sequence[Pair]) -> str:
+    """The whole page; see `export.report` for what `report` holds."""
+    gate, model = report["gate"], report["model"]
+    good = gate["ok"]
+    title = f"{model['name']} in {report['precision']}"
+    parts = [
+        f"<header><h1>{escape(title)}</h1>",
+        f'<p class="soft">{escape(model["task"])}, {model["height"]} x {model["width"]} pixels, {model["classes"]} classes, '
+        f"version {escape(model['version'])}</p>",
+        f'<p class="verdict {"good" if good else "bad"}">The gate {"lets it pass" if good else "refuses it"}</p>',
+        _list(gate["reasons"], "reasons"),
+        "</header>",
+        _tiles(report),
+        _section("How much accuracy it costs", _accuracy(report)),
+        _section("The same pictures, both models", _pictures(pairs, report["precision"])) if pairs else "",
+        _section("How fast it is on this machine", _latency(report)),
+        _section("Where the rounding shows", _layers(report)) if report.get("layers") else "",
+        _section("What stayed in float, and why", _kept(report)),
+        _section("How it was found", _search(report)),
+        _section("What it was made of", _facts(report)),
+        "<footer>Written by gluon-export when the bundle was made. The same numbers, for machines: report.json.</footer>",
+    ]
+    style = _STYLE.read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head>\n<body><main>\n{chr(10).join(p for p in parts if p)}\n</main></body></html>\n"
+    )
+
+
+def _tiles(report: Mapping[str, Any]) -> str:
+    gate, size = report["gate"], report["bytes"]
+    accuracy, latency = gate["accuracy"], gate["latency_ms"]
+    tiles = [
+        (_share(accuracy["int8"]), f"{accuracy['measure']}; float {_share(accuracy['float'])}"),
+        (
+            f"{latency['ratio']:.2f} x",
+            f"as fast: {latency['int8']:.3g} ms, float {latency['float']:.3g} ms, one thread",
+        ),
+        (f"{size['ratio']:.2f} x", f"the size: {size['int8'] / 1e6:.3g} MB, float {size['float'] / 1e6:.3g} MB"),
+    ]
+    cells = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _accuracy(report: Mapping[str, Any]) -> str:
+    gate = report["gate"]
+    accuracy = gate["accuracy"]
+    known = accuracy["intervals_95"]
+    rows = [
+        Range(name, accuracy[key], None if known.get(key) is None else tuple(known[key]), kind)
+        for name, key, kind in (("float", "float", "float"), (report["precision"], "int8", "int8"))
+    ]
+    lost = known.get("drop")
+    between = "" if lost is None else f" (with 95 % confidence between {_points(lost[0])} and {_points(lost[1])})"
+    return (
+        f"<p>{escape(accuracy['measure'].capitalize())}, on {accuracy['images']} images: {_points(accuracy['drop'])} lost{between}; "
+        f"at most {_points(gate['max_drop'])} may be. {escape(_judged(report))}</p>"
+        + ranges(rows, title=accuracy["measure"])
+        + '<p class="note">Whiskers: where the value lies with 95 % confidence, given that these are all the images there '
+        "are.</p>" + _metrics(accuracy["numbers"])
+    )
+
+
+def _judged(report: Mapping[str, Any]) -> str:
+    if report["judged_on"] == "labelled data":
+        return "Measured on labelled data."
+    if report["judged_on_calibration_images"] and report["precision"] == "fp16":
+        return "Measured against the float model's own answers; nothing was fitted to these pictures."
+    if report["judged_on_calibration_images"]:
+        return "There were too few pictures to keep some from calibration, so these are the same ones."
+    return "Measured against the float model's own answers, on pictures that were kept from calibration."
+
+
+def _metrics(numbers: Mapping[str, Any]) -> str:
+    if not isinstance(numbers.get("float"), Mapping):
+        return ""
+    rows = [[name, _share(value), _share(numbers["int8"][name])] for name, value in numbers["float"].items()]
+    return f"<details><summary>All metrics</summary>{_table(['metric', '#float', '#quantized'], rows)}</details>"
+
+
+def _pictures(pairs: Sequence[Pair], precision: str) -> str:
+    found = []
+    for pair in pairs:
+        images = "".join(
+            f'<div><img alt="{escape(name)} model: {escape(pair.caption, quote=True)}" src="{_embedded(image)}">'
+            f"<span>{escape(name)}</span></div>"
+            for name, image in (("float", pair.before), (precision, pair.after))
+        )
+        found.append(f'<figure class="pair">{images}<figcaption>{escape(pair.caption)}</figcaption></figure>')
+    return "".join(found)
+
+
+def _latency(report: Mapping[str, Any]) -> str:
+    rows = report["latency"]
+    chart = []
+    for row in rows:
+        where = f"{row['provider']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        chart.append(Bar(f"{where}, float", row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
+        chart.append(Bar(report["precision"], row["int8_ms"], f"{row['int8_ms']:.3g} ms, {row['ratio']:.2f} x"))
+    note = f'<p class="note">Median of one inference, both models in turns, on {escape(report["machine"])}. '
+    return bars(chart, title="Latency") + note + "On the device, gluon-edge tune measures its own.</p>"
+
+
+def _layers(report: Mapping[str, Any]) -> str:
+    rows = report["layers"]
+    chart = [
+        Bar(
+            r["layer"],
+            r["snr_db"],
+            f"{r['snr_db']:.1f} dB, {r['runs_in']}",
+            "float" if r["runs_in"] == "float" else "int8",
+        )
+        for r in rows
+    ]
+    harm = {r["layer"]: r["error"] for r in report.get("sensitivity", [])}
+    worst = sorted(rows, key=lambda r: r["snr_db"])[:20]
+    cells = [
+        [
+            r["layer"],
+            r["op"],
+            r["runs_in"],
+            f"{r['snr_db']:.1f}",
+            f"{harm[r['layer']]:.4f}" if r["layer"] in harm else "",
+        ]
+        for r in worst
+    ]
+    return (
+        "<p>Each layer's signal over what the quantized model adds to it, from the picture (left) to the results (right), "
+        "all layers before it included. Higher is better.</p>"
+        + columns(chart, title="Signal to noise by layer", unit="layers, in order; decibel")
+        + '<p class="key"><i class="int8"></i>in 8 bits<i class="float"></i>in float</p>'
+        + f"<details><summary>The {len(cells)} noisiest</summary>"
+        + _table(["layer", "operator", "runs in", "#dB", "#harm alone"], cells)
+        + "</details>"
+    )
+
+
+def _kept(report: Mapping[str, Any]) -> str:
+    kept = report["kept_float"]
+    operators = ", ".join(f"{n} {op}" for op, n in report["float"].items())
+    text = f'<p class="note">By design, what comes after the last layers runs in float: {escape(operators)}.</p>'
+    if not kept:
+        return "<p>No layer with weights: all of them are quantized.</p>" + text
+    return _table(["layer", "why"], [[name, why] for name, why in kept.items()]) + text
+
+
+def _search(report: Mapping[str, Any]) -> str:
+    rows = [[t["method"], str(t["put_back"]), _points(t["drop"])] for t in report["tried"]]
+    return (
+        '<p class="note">Ways to choose the ranges were tried in order, then the layers that do most harm alone went back '
+        "to float, until the loss was small enough.</p>" + _table(["ranges by", "#layers put back", "#lost"], rows)
+    )
+
+
+def _facts(report: Mapping[str, Any]) -> str:
+    rows = [
+        ["calibrated on", f"{report['calibrated_on']} pictures, {len(report['images_skipped'])} could not be read"],
+        ["scheme", str(report["scheme"])],
+        ["ranges by", str(report["method"])],
+        ["weights", f"{'per channel' if report['per_channel'] else 'per tensor'}, rounding {report['rounding']}"],
+        ["layers", ", ".join(f"{n} {op}" for op, n in report["quantized"].items())],
+        ["float model, SHA-256", report["digests"]["float_model"]],
+        ["quantized model, SHA-256", report["digests"]["model"]],
+        *([f"source {kind}, SHA-256", digest] for kind, digest in report["digests"]["source"].items()),
+        *([name, number] for name, number in report["tools"].items()),
+    ]
+    return _table(["", ""], rows)
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; a column whose title begins with '#' holds numbers."""
+    kinds = [' class="number"' if title.startswith("#") else ' class="name"' for title in head]
+    top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for title, kind in zip(head, kinds, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        for row in rows
+    )
+    header = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
+    return f'<div class="scroll"><table>{header}<tbody>{body}</tbody></table></div>'
+
+
+def _list(items: Sequence[str], kind: str) -> str:
+    return f'<ul class="{kind}">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>' if items else ""
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.1f} %"
+
+
+def _points(value: float) -> str:
+    return f"{value * 100:.2f} points"
+
+
+def _embedded(image: Image) -> str:
+    if image.shape[1] > _WIDTH:
+        height = round(image.shape[0] * _WIDTH / image.shape[1])
+        image = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not ok:
+        raise ValueError("the picture cannot be encoded")
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,138 @@
+"""`gluon-export quantize`: one float bundle in, one bundle a scheme out, each with its report, if the gate lets it."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.bundle import Bundle
+from export import calibrate
+from export import settle as settling
+from export.gate import gpu_is_here
+from export.pack import write_bundle, write_page, write_report
+from export.progress import Progress
+from export.report import complete, render
+
+__all__ = ["Made", "gate_text", "quantize"]
+
+_ARM = {"aarch64", "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one scheme: `bundle` is None where the gate refused and nobody forced it."""
+
+    output: Path
+    bundle: Bundle | None
+    report: dict[str, Any]
+    kept: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gate let it pass."""
+        return bool(self.report["gate"]["ok"])
+
+
+def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> list[Made]:
+    """Do what the arguments of `quantize` ask for.
+
+    With `--scheme both` two bundles are written, OUTPUT-u8s8 and OUTPUT-s8s8: a device needs one, each is proven by
+    its own golden sample, and `gluon-edge tune` finds which is faster there.
+
+    Raises:
+        ExportError, SessionError: as `export.settle.settle`.
+    """
+    pictures = calibrate.images(args.calibration)
+    if args.precision == "fp16":
+        found = settling.halve(
+            bundle,
+            pictures,
+            data=args.data,
+            max_drop=args.max_drop,
+            min_speedup=settling.REQUIRED_SPEEDUP if gpu_is_here() else 0.0,
+            progress=progress,
+        )
+        return [_write(args, args.output, bundle, found, pictures, progress)]
+    made = []
+    for scheme in _schemes(args.scheme):
+        output = args.output.with_name(f"{args.output.name}-{scheme}") if args.scheme == "both" else args.output
+        settled = settling.settle(
+            bundle,
+            pictures,
+            data=args.data,
+            max_drop=args.max_drop,
+            # What is made for another kind of processor cannot be timed on this one.
+            min_speedup=settling.REQUIRED_SPEEDUP if args.scheme != "both" or scheme == _own_scheme() else 0.0,
+            scheme=scheme,
+            progress=progress,
+        )
+        made.append(_write(args, output, bundle, settled, pictures, progress))
+    return made
+
+
+def gate_text(gate: Mapping[str, Any], precision: str = "int8") -> str:
+    """The verdict in four lines for people."""
+    accuracy, latency = gate["accuracy"], gate["latency_ms"]
+    unjudged = "" if gate["min_speedup"] else ", not judged: made for another machine"
+    return "\n".join(
+        [
+            (
+                f"  accuracy   {accuracy['measure']}: float {accuracy['float']:.4f}, {precision} {accuracy['int8']:.4f} "
+                f"(on {accuracy['images']} images; {gate['max_drop']:g} may be lost)"
+            ),
+            (
+                f"  speed      float {latency['float']:.2f} ms, {precision} {latency['int8']:.2f} ms, "
+                f"{latency['ratio']:.2f} times faster (one thread{unjudged})"
+            ),
+            f"  size       {gate['size_ratio']:.2f} of the float model",
+            f"  the gate   {'lets it pass' if gate['ok'] else 'REFUSES: ' + '; '.join(gate['reasons'])}",
+        ]
+    )
+
+
+def _schemes(word: str) -> list[Literal["u8s8", "s8s8", "auto"]]:
+    if word == "both":
+        return ["u8s8", "s8s8"]
+    return ["auto" if word == "auto" else "u8s8" if word == "u8s8" else "s8s8"]
+
+
+def _own_scheme() -> str:
+    return "s8s8" if platform.machine() in _ARM else "u8s8"
+
+
+def _write(
+    args: argparse.Namespace,
+    output: Path,
+    bundle: Bundle,
+    settled: settling.Settled,
+    pictures: list[Path],
+    progress: Progress,
+) -> Made:
+    after = settled.quantized.bundle
+    report = complete(settled.report, bundle, after, pictures, progress=progress)
+    page = render(report, bundle, after, pictures, progress=progress)
+    if not settled.verdict.ok and not args.force:
+        kept = write_report(output.with_name(f"{output.name}-report.json"), report)
+        write_page(output.with_name(f"{output.name}-report.html"), page)
+        return Made(output, None, report, kept)
+    manifest = bundle.manifest
+    written = write_bundle(
+        output,
+        model=settled.quantized.model,
+        task=manifest.task,
+        name=manifest.name,
+        labels=bundle.labels,
+        input_spec=manifest.input,
+        source=manifest.source,
+        golden=calibrate.read(pictures[0]),
+        thresholds=manifest.thresholds,
+        precision=report["precision"],
+        model_version=manifest.version,
+        report=report,
+        page=page,
+    )
+    return Made(output, written, report, output / "report.html")

@@ -1,0 +1,125 @@
+"""What there is to know of a quantized model, as `report.json` and as `report.html`.
+
+Both are written once, when the model is made: its timings and pictures are of that hour and that machine, and are
+part of the bundle's content from then on. `pack` copies them, so that the same bundle gives the same zip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle
+from edge.draw import draw
+from edge.frame import Image
+from edge.results import Detections, Instances, Result
+from edge.runtimes import RUNTIMES
+from edge.session import Session, SessionOptions, available_cores
+from edge.stages import Stage, prepare_for
+from export.agreement import agree
+from export.calibrate import read, spread
+from export.page import Pair, page
+from export.progress import Progress, silent
+
+__all__ = ["complete", "pairs_of", "render", "time_both"]
+
+_ROUNDS = 9
+_PAIRS = 3
+_LOOKED_AT = 12
+
+
+def complete(
+    report: Mapping[str, Any], before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent
+) -> dict[str, Any]:
+    """`report` with the model's name and digests, and both models' latency by provider and number of threads."""
+    manifest = before.manifest
+    return {
+        **report,
+        "model": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "task": manifest.task,
+            "classes": manifest.classes,
+            "height": manifest.input.height,
+            "width": manifest.input.width,
+        },
+        "digests": {
+            "float_model": hashlib.sha256(before.model).hexdigest(),
+            "model": hashlib.sha256(after.model).hexdigest(),
+            "source": dict(manifest.source.sha256),
+        },
+        "latency": time_both(before, after, images[0], progress=progress),
+        "machine": f"{platform.machine()}, {available_cores()} cores",
+    }
+
+
+def render(
+    report: Mapping[str, Any], before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent
+) -> str:
+    """The page for `report`, with pictures."""
+    return page(report, pairs_of(before, after, images, progress=progress))
+
+
+def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress = silent) -> list[dict[str, Any]]:
+    """Median milliseconds of one inference of both, in turns, for each provider here and number of threads."""
+    tensor = prepare_for(before, read(image))[0][None]
+    ways = [(name, n) for name in RUNTIMES if name != "tensorrt" for n in _thread_counts()]  # that builds for minutes
+    rows = []
+    for done, (provider, threads) in enumerate(ways):
+        progress("latency by provider and threads", done, len(ways))
+        options = SessionOptions(providers=(provider,), threads=threads)
+        sessions = [Session(bundle, options) for bundle in (before, after)]
+        if any(session.fell_away for session in sessions):
+            continue
+        taken: list[list[float]] = [[], []]
+        for _ in range(_ROUNDS):
+            for session, times in zip(sessions, taken, strict=True):
+                start = time.perf_counter()
+                session.infer(tensor)
+                times.append((time.perf_counter() - start) * 1e3)
+        a, b = (statistics.median(times) for times in taken)
+        row = {"provider": provider, "threads": threads, "float_ms": a, "int8_ms": b, "ratio": a / b}
+        rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
+    progress("latency by provider and threads", len(ways), len(ways))
+    return rows
+
+
+def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> list[Pair]:
+    """Some of `images` with both models' results drawn on them: those in which the float model finds most."""
+    stages = Stage(before), Stage(after)
+    looked: list[tuple[Path, Image, Result, Result]] = []
+    chosen = spread(images, _LOOKED_AT)
+    for n, path in enumerate(chosen):
+        progress("drawing", n, len(chosen))
+        image = read(path)
+        looked.append((path, image, stages[0](image)[0], stages[1](image)[0]))
+    progress("drawing", len(chosen), len(chosen))
+    looked.sort(key=lambda item: -_finds(item[2]))
+    labels = before.labels
+    return [
+        Pair(draw(image, exact, labels), draw(image, rounded, labels), f"{path.name}: {_alike(exact, rounded)}")
+        for path, image, exact, rounded in looked[:_PAIRS]
+    ]
+
+
+def _thread_counts() -> list[int]:
+    cores = available_cores()
+    return sorted({1, cores, *(n for n in (2, 4) if n < cores)})
+
+
+def _finds(result: Result) -> int:
+    found = result.detections if isinstance(result, Instances) else result
+    return len(found.scores) if isinstance(found, Detections) else 0
+
+
+def _alike(exact: Result, rounded: Result) -> str:
+    found = agree([exact], [rounded])
+    numbers = found.numbers
+    if isinstance(exact, Detections):
+        return f"{numbers['reference']} found by the float model, {numbers['matched_90']} of them by this one (IoU 0.9)"
+    return f"{found.measure}: {found.value * 100:.1f} %"
