@@ -113,7 +113,8 @@ def _write(
     progress: Progress,
 ) -> Made:
     after = settled.quantized.bundle
-    report = complete(settled.report, bundle, after, pictures, progress=progress)
+    judged = {**settled.report, "gate": settled.verdict.to_json()}
+    report = complete(judged, bundle, after, pictures, progress=progress)
     page = render(report, bundle, after, pictures, progress=progress)
     if not settled.verdict.ok and not args.force:
         kept = write_report(output.with_name(f"{output.name}-report.json"), report)

@@ -118,28 +118,6 @@ def test_quantize_when_the_gate_holds_then_writes_a_smaller_bundle_with_the_repo
     assert (code, json.loads(out)["against"]) == (0, "golden")
 
 
-def test_quantize_when_nothing_may_be_lost_and_it_is_then_writes_the_report_and_no_bundle(
-    cli, street, pictures, tmp_path, monkeypatch
-):
-    import export.settle
-    from export.gate import Accuracy, Speed, Verdict
-
-    real = export.settle.settle
-
-    def refused(*args, **kwargs):
-        settled = real(*args, **{**kwargs, "max_drop": 1.0})
-        bad = Verdict(Accuracy("top1", 0.9, 0.5, 10, {}), Speed(1.0, 2.0, "cpu", 3), 0.3, 0.01, 1.0)
-        return export.settle.Settled(settled.quantized, bad, settled.report)
-
-    monkeypatch.setattr("export.settle.settle", refused)
-    code, out, _ = cli("quantize", street, "--calibration", pictures, "-o", tmp_path / "int8")
-    assert code == 1
-    assert "REFUSES" in out
-    assert not (tmp_path / "int8").exists()
-    report = json.loads((tmp_path / "int8-report.json").read_text())
-    assert len(report["gate"]["reasons"]) == 2
-
-
 def test_pack_when_done_then_the_device_reads_it(cli, street, tmp_path):
     code, out, _ = cli("pack", street, "-o", tmp_path / "x" / "street.zip", "--json")
     assert code == 0
