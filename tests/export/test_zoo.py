@@ -12,7 +12,16 @@ from export import heads, source, zoo
 from export.errors import ExportError
 from export.verify import verify, verify_raw
 from export.zoo import pretrained
-from export.zoo.runtime import gluoncv
+from export.zoo.runtime import gluoncv, mxnet, quiet
+
+
+@pytest.fixture
+def model_store():
+    """GluonCV's table of published files, imported with its warnings held back whatever test comes first."""
+    gluoncv()
+    from gluoncv.model_zoo import model_store
+
+    return model_store
 
 
 def test_list_nets_when_compared_with_gluoncv_then_the_names_are_the_same():
@@ -62,9 +71,7 @@ def test_build_when_the_parameter_file_is_of_another_net_then_the_error_names_it
         zoo.build("mobilenet0.25", out_dir=tmp_path, params=saved.params_path)
 
 
-def test_weights_file_when_offline_then_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
-    from gluoncv.model_zoo import model_store
-
+def test_weights_file_when_offline_then_the_error_says_which_file_to_put_where(tmp_path, monkeypatch, model_store):
     def refuse(*_args, **_options):
         raise OSError("no network")
 
@@ -76,9 +83,7 @@ def test_weights_file_when_offline_then_the_error_says_which_file_to_put_where(t
         assert word in str(caught.value)
 
 
-def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path, monkeypatch):
-    from gluoncv.model_zoo import model_store
-
+def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path, monkeypatch, model_store):
     sha1 = hashlib.sha1(b"right", usedforsecurity=False).hexdigest()
     monkeypatch.setitem(model_store._model_sha1, "mobilenet1.0", sha1)
     path = tmp_path / f"mobilenet1.0-{sha1[:8]}.params"
@@ -87,6 +92,30 @@ def test_weights_file_when_the_cached_file_is_wrong_then_it_is_refused(tmp_path,
         pretrained.weights_file("mobilenet1.0", root=tmp_path)
     path.write_bytes(b"right")
     assert pretrained.weights_file("mobilenet1.0", root=tmp_path) == path
+
+
+def test_build_when_the_published_file_is_in_the_cache_then_its_weights_are_the_nets(
+    tmp_path, monkeypatch, model_store
+):
+    def refuse(*_args, **_options):
+        raise AssertionError("what is in the cache is not downloaded")
+
+    mx = mxnet()
+    with quiet():
+        net = gluoncv().model_zoo.get_model("cifar_resnet20_v1")
+        net.initialize(mx.init.Normal(0.1))
+        net(mx.nd.zeros((1, 3, 32, 32)))
+        (tmp_path / "models").mkdir()
+        net.save_parameters(str(tmp_path / "published"))
+    sha1 = hashlib.sha1((tmp_path / "published").read_bytes(), usedforsecurity=False).hexdigest()
+    (tmp_path / "published").rename(tmp_path / "models" / f"cifar_resnet20_v1-{sha1[:8]}.params")
+    monkeypatch.setitem(model_store._model_sha1, "cifar_resnet20_v1", sha1)
+    monkeypatch.setattr(model_store, "download", refuse)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
+    saved = zoo.build("cifar_resnet20_v1", out_dir=tmp_path / "out", pretrained=True)
+    found = source.load_params(saved.params_path)
+    expected = net.output.weight.data().asnumpy()
+    np.testing.assert_array_equal(next(array for array in found.values() if array.shape == expected.shape), expected)
 
 
 # One net of each family and kind of backbone: name, size of the pictures (None: the usual one).
