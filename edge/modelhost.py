@@ -94,8 +94,8 @@ class ModelHost:
         self._pipeline.tap = tap
 
     def failures(self) -> int:
-        """How often the model has failed on a frame."""
-        return self._health.failed()
+        """How often the model has failed on a frame, or has said what is not a number."""
+        return self._health.failed() + self._stage.unsound
 
 
 def _options(config: Config, bundle: Bundle) -> SessionOptions:

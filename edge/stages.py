@@ -1,7 +1,9 @@
 """A model on a frame: prepare, infer, decode, each timed."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,8 @@ class Stage:
         self.bundle = bundle
         self.session = Session(bundle, options)
         self.threshold = bundle.manifest.thresholds.score if threshold is None else threshold
+        self.unsound = 0
+        """Frames for which a score was not a number: what decoding leaves out without a word."""
 
     def prepare(self, image: Image) -> Prepared:
         """The part of the work that any thread may do beforehand."""
@@ -82,6 +86,13 @@ class Stage:
         outputs = self.session.infer(ready.tensor)
         t2 = time.perf_counter()
         first = {name: value[0] for name, value in outputs.items()}
+        self.unsound += not _are_numbers(first)
         result = decode(self.bundle.manifest.task, first, ready.placement, threshold=self.threshold)
         t3 = time.perf_counter()
         return result, Timing(ready.pre_ms, (t2 - t1) * 1e3, (t3 - t2) * 1e3)
+
+
+def _are_numbers(outputs: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the scores of what was found are."""
+    scores, count = outputs.get("scores"), outputs.get("count")
+    return scores is None or bool(np.isfinite(scores if count is None else scores[: int(count)]).all())

@@ -64,7 +64,7 @@ class Host(Protocol):
         """From now on tells every frame that went through the model; None for nobody."""
 
     def failures(self) -> int:
-        """How often the model has failed on a frame so far."""
+        """How often the model has failed on a frame so far, or has said what is not a number."""
 
     lives: bool
     """Whether frames may come."""

@@ -141,7 +141,11 @@ class Steps:
                 if seen is not None:
                     times.append(_whole(seen[2]))
                 failed = self.host.failures() - failures
-                self._refuse(f"it has failed on {failed} frames" if failed >= _TOO_MANY_FAILURES else None)
+                self._refuse(
+                    f"it has failed on {failed} frames, or said what is not a number"
+                    if failed >= _TOO_MANY_FAILURES
+                    else None
+                )
         finally:
             self.host.listen(None)
         now_ms = median(times)

@@ -97,7 +97,8 @@ def test_update_when_live_frames_show_what_the_golden_sample_did_not_then_the_ol
     broker, listen, run_agent, config, camera, shelf
 ):
     subscriber = listen(broker)
-    agent = run_agent(config(broker, camera, SETTINGS, events="hold_s = 0\ncooldown_s = 0"))
+    settings = SETTINGS.replace("shadow_frames = 3", "shadow_frames = 12")
+    agent = run_agent(config(broker, camera, settings, events="hold_s = 0\ncooldown_s = 0"))
     subscriber.wait_for("/event")
     ask(broker, "u1", *release(shelf, "2.0.0", broken="nan"))
     ended = the_end(subscriber, subscriber.wait_for("ack/u1")["result"]["update"])
@@ -111,6 +112,29 @@ def test_update_when_live_frames_show_what_the_golden_sample_did_not_then_the_ol
     assert {e["model"]["version"] for e in subscriber.events()} == {"1.0.0"}
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
+    assert "Traceback" not in agent.said
+
+
+def test_update_when_it_goes_wrong_at_work_then_it_is_rolled_back_by_itself(
+    broker, listen, run_agent, config, camera, shelf
+):
+    subscriber = listen(broker)
+    unseen = SETTINGS.replace("shadow_frames = 3", "shadow_frames = 0").replace("watch_s = 0.5", "watch_s = 60")
+    toml = config(broker, camera, unseen, events="hold_s = 0\ncooldown_s = 0")
+    agent = run_agent(toml)
+    subscriber.wait_for("/event")
+    ask(broker, "u1", *release(shelf, "2.0.0", broken="nan"))
+    ended = the_end(subscriber, subscriber.wait_for("ack/u1")["result"]["update"])
+
+    assert (ended["phase"], ended["installed_version"]) == ("rolled_back", "1.0.0"), ended
+    assert "not a number" in ended["reason"]
+    before = len(subscriber.events())
+    subscriber.wait_for("/event", lambda _: len(subscriber.events()) > before + 2)
+    assert subscriber.events()[-1]["model"]["version"] == "1.0.0"
+    ask(broker, "u2", *release(shelf, "1.5.0", rounds=1))
+    subscriber.wait_for("n1/update", lambda u: u["phase"] == "watching" and u["installed_version"] == "1.5.0", 60)
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0, "what was rolled back does not keep a lower version out; and it stops while it watches"
     assert "Traceback" not in agent.said
 
 
