@@ -246,7 +246,7 @@ class Agent:
             self._delivery.outbox,
             config.aws_ml,
             self._payloads.clock,
-            threshold=stage.threshold,
+            threshold=lambda: stage.threshold,
             seen=events.seen,
             gone=events.gone,
         )

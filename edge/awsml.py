@@ -48,7 +48,7 @@ class AwsMl:
         config: AwsMlConfig,
         clock: Clock,
         *,
-        threshold: float,
+        threshold: Callable[[], float],
         seen: Seen,
         gone: Gone,
     ) -> None:
@@ -80,14 +80,15 @@ class AwsMl:
         return {
             "timestamp": str(now),
             "inference-type": _TYPES[self._task],
-            "inference-description": f"Top {self._config.results} predictions with score {self._threshold} or above ",
+            "inference-description": f"Top {self._config.results} predictions with score {self._threshold()} or above ",
             "inference-results": self._results(frame, result),
         }
 
     def _results(self, frame: Frame, result: Result) -> list[dict[str, str]]:
         if not isinstance(result, (Classification, Detections)):
             raise TypeError(f"{type(result).__name__} has no place in AWS's messages")
-        best = [i for i in range(len(result.scores)) if result.scores[i] >= self._threshold][: self._config.results]
+        least = self._threshold()
+        best = [i for i in range(len(result.scores)) if result.scores[i] >= least][: self._config.results]
         told = [{"Label": self._bundle.labels[int(result.labels[i])], "Score": str(result.scores[i])} for i in best]
         if isinstance(result, Detections):
             for i, entry in zip(best, told, strict=True):

@@ -17,7 +17,7 @@ from edge.transports.greengrass import GreengrassTransport
 from edge.transports.nucleus import ComponentAddress, Nucleus
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -32,7 +32,7 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
 
-    def hears(self, n: int, seconds: float = 10.0) -> list[tuple[str, bytes]]:
+    def hears(self, n: int, seconds: float = 40.0) -> list[tuple[str, bytes]]:
         until(lambda: len(self.heard) >= n, seconds)
         return list(self.heard)
 
@@ -81,7 +81,7 @@ class Place:
             self.observer.publish_to_iot_core(topic_name=topic, qos="1", payload=payload)
 
     @staticmethod
-    def collect(transport: GreengrassTransport, n: int, seconds: float = 10.0) -> list[Any]:
+    def collect(transport: GreengrassTransport, n: int, seconds: float = 40.0) -> list[Any]:
         """The notices until `n` messages have their answer."""
         found: list[Any] = []
 

@@ -41,7 +41,7 @@ def teller(task, config=None, **spec):
     )
     box, passed = Box(), []
     made = AwsMl(
-        bundle, box, config or AwsMlConfig(), Clock(wall_ns=lambda: NOW), threshold=0.3,
+        bundle, box, config or AwsMlConfig(), Clock(wall_ns=lambda: NOW), threshold=lambda: 0.3,
         seen=lambda *a: passed.append(a), gone=passed.append,
     )  # fmt: skip
     return made, box, passed

@@ -111,7 +111,7 @@ def test_component_when_a_deployment_changes_its_configuration_then_it_is_read_a
 
     double.deploy({"events": {"hold_s": 5.5, "cooldown_s": 3}, "cameras": {"yard": {"source": 1}}})
 
-    assert told.get(timeout=5) == signal.SIGHUP
+    assert told.get(timeout=30) == signal.SIGHUP
     config = made.config()
     assert (config.events.hold_s, config.events.cooldown_s, sorted(config.cameras)) == (5.5, 3, ["door", "yard"])
     with pytest.raises(queue.Empty):
@@ -128,14 +128,14 @@ def test_component_when_a_deployment_is_wrong_then_classic_rejects_it_and_lite_k
     double.deploy({"events": {"hold_s": "long"}})
 
     if double.kind is LITE:
-        told.get(timeout=5)
+        told.get(timeout=30)
         with pytest.raises(ConfigError, match=r"events.hold_s"):
             made.config()
     else:
         assert double.errors["rejected deployment"] == 1
         assert made.config() == before
     double.deploy({"events": {"hold_s": 3}})
-    assert told.get(timeout=5) == signal.SIGHUP
+    assert told.get(timeout=30) == signal.SIGHUP
     assert made.config().events.hold_s == 3
 
 
@@ -151,7 +151,7 @@ def test_component_when_the_nucleus_restarts_then_it_connects_again_and_reads_wh
     double.config = {**GOOD, "events": {"hold_s": 9}}
     double.start()
 
-    assert told.get(timeout=5) == signal.SIGHUP
+    assert told.get(timeout=30) == signal.SIGHUP
     assert made.config().events.hold_s == 9
 
 
@@ -172,7 +172,7 @@ def test_component_when_another_version_of_the_model_is_deployed_then_it_is_read
     fresh.symlink_to(tmp_path / "1.1.0.zip")
     fresh.replace(link)
 
-    assert told.get(timeout=5) == signal.SIGHUP
+    assert told.get(timeout=30) == signal.SIGHUP
     assert made.config().model.bundle.name == "1.1.0.zip"
     assert before.model.bundle.name == "1.0.0.zip"
     with pytest.raises(queue.Empty):
@@ -201,7 +201,7 @@ def test_component_when_its_token_is_dead_then_it_says_why_it_ends(double, compo
     double.stop(forget_tokens=True)
     double.start()
 
-    assert "SVCUID" in told.get(timeout=5)
+    assert "SVCUID" in told.get(timeout=30)
 
 
 def test_component_when_there_is_no_nucleus_then_it_says_what_is_missing(monkeypatch):

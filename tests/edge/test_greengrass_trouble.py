@@ -137,7 +137,7 @@ def test_events_when_the_nucleus_does_its_worst_then_all_arrive_in_order_per_cam
                         n.tell("b", sent)
                     if fault is not None:
                         FAULTS[fault](double)
-                until(lambda: len(n.arrived("a") + n.arrived("b")) == 2 * sent, 20)
+                until(lambda: len(n.arrived("a") + n.arrived("b")) == 2 * sent, 60)
                 assert n.arrived("a") == list(range(1, sent + 1))
                 assert n.arrived("b") == list(range(1, sent + 1))
                 assert not n.receipts
@@ -151,7 +151,7 @@ def test_lite_when_the_cloud_is_slow_then_its_ten_records_are_never_overrun_for_
         until(lambda: n.uplink.connected)
         for i in range(1, 101):
             n.tell("abc"[i % 3], i)
-        until(lambda: len(n.arrived("a") + n.arrived("b") + n.arrived("c")) == 100, 30)
+        until(lambda: len(n.arrived("a") + n.arrived("b") + n.arrived("c")) == 100, 60)
 
         for camera in "abc":
             assert n.arrived(camera) == sorted(n.arrived(camera))
