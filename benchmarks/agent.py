@@ -116,9 +116,7 @@ class _Turns:
         agent.start()
         try:
             gate.turn()  # opening the files and connecting is P8's
-            whole = Stopwatch()
             spans = [(gate.turn(), _bare(run, tensor), _decode(capture)) for _ in range(_TURNS)]
-            process_s = whole.span().process_s
             used = dict(agent._health._used)  # noqa: SLF001 - asking for the figures would flush them
         finally:
             gate.give_up()
@@ -129,8 +127,9 @@ class _Turns:
         self.bare_fps = _TURN / statistics.median(b.own_s for _, b, _ in spans)
         self.rate = statistics.median(b.own_s / a.own_s for a, b, _ in spans)
         # What the agent's other threads did during the others' turns is the agent's as well.
-        others_s = sum(s[i].ran_s for s in spans for i in (1, 2))
-        self.cpu = (process_s - others_s) / others_s
+        self.cpu = statistics.median(
+            (sum(s.process_s for s in turn) / (turn[1].ran_s + turn[2].ran_s)) - 1 for turn in spans
+        )
         self.apart = (max(used.values()) - min(used.values())) / (frames / cameras)
 
 

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -88,3 +90,28 @@ def test_mask_when_mapped_back_then_lands_on_the_object():
 def test_what_is_no_image_when_prepared_then_raises_with_both_shapes(bad):
     with pytest.raises(ValueError, match=r"expected a uint8 image \[H, W, 3\], got"):
         prepare(bad, height=8, width=8)
+
+
+def test_prepare_when_threads_prepare_side_by_side_then_none_writes_into_anothers_tensor():
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 256, (90, 160, 3), np.uint8) for _ in range(8)]
+    settings = {"height": 48, "width": 64, "resize": "letterbox"}
+    want = [prepare(p, **settings)[0].copy() for p in pictures]
+    kept = [prepare(p, **settings)[0] for p in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda i: prepare(pictures[i % 8], **settings)[0], range(400)))
+
+    for i, tensor in enumerate(got):
+        np.testing.assert_array_equal(tensor, want[i % 8])
+    for tensor, same in zip(kept, want, strict=True):
+        np.testing.assert_array_equal(tensor, same)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox", "crop"])
+def test_prepare_when_the_image_has_the_models_size_then_it_is_left_as_it_was(rule):
+    image = np.random.default_rng(4).integers(0, 256, (32, 32, 3), np.uint8)
+    before = image.copy()
+    tensor, _ = prepare(image, height=32, width=32, resize=rule, crop_ratio=1.0)
+
+    np.testing.assert_array_equal(tensor, before[..., ::-1])
+    np.testing.assert_array_equal(image, before)
