@@ -28,6 +28,7 @@ FIGURES = {
     "footprint": "P7, P8: memory of the running agent and start to first frame published, over onnxruntime alone",
     "soak": "P7: 100,000 frames through the whole agent; memory, threads, descriptors and shared memory stay",
     "idle": "What an agent costs whose gated camera shows no movement, and one without frames",
+    "sharedmemory": "What a reader's process adds to the age of a 1080p frame, and what the agent's side of it costs",
     "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 

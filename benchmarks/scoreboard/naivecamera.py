@@ -1,6 +1,7 @@
 """What is written first: read, if that fails open again, infer, publish. `naivecamera BUNDLE URL PORT`."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge.stages import Stage
 
 def main() -> None:
     """Until it is terminated."""
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"  # the only one that this camera has
     stage = Stage(read_bundle(Path(sys.argv[1])))
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", int(sys.argv[3]))
