@@ -24,6 +24,7 @@ from edge.control import Control
 from edge.delivery import Delivery
 from edge.desk import Desk, Done
 from edge.devicemanagement import aws_services
+from edge.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
 from edge.events import Events
 from edge.health import Health
@@ -48,7 +49,6 @@ from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.updates.steps import Steps
 from edge.updates.updater import Updater
-from edge.uplink import Hearing, NobodyHears
 
 __all__ = ["Agent"]
 

@@ -7,6 +7,7 @@ from typing import Any
 from edge.broker import mqtt_brokers
 from edge.clock import Clock, iso_utc
 from edge.config import Config, SpoolConfig
+from edge.ear import Hearing
 from edge.errors import ConfigError
 from edge.message import Importance, encode
 from edge.outbox import SpoolOutbox
@@ -15,7 +16,7 @@ from edge.spool import AgeClock, Bounds, Drop, Record, Spool
 from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
 from edge.transports.greengrass import GreengrassTransport
 from edge.transports.nucleus import Nucleus
-from edge.uplink import Hearing, Uplink
+from edge.uplink import Uplink
 
 __all__ = ["Delivery"]
 

@@ -1,8 +1,8 @@
 """Several who listen, as one: the node's own topics go to the desk, those that AWS reserves to its services."""
 
 from edge.aws import AwsServices
+from edge.ear import Hearing
 from edge.transports.transport import Received
-from edge.uplink import Hearing
 
 __all__ = ["Hearings"]
 
@@ -10,7 +10,7 @@ _RESERVED = "$aws/"
 
 
 class Hearings:
-    """What an uplink calls; see `edge.uplink.Hearing`."""
+    """What an uplink calls; see `edge.ear.Hearing`."""
 
     def __init__(self, own: Hearing, services: AwsServices) -> None:
         self._own = own

@@ -5,9 +5,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from edge.backoff import Backoff
 from edge.clock import Clock, iso_utc
+from edge.ear import Hearing, NobodyHears
 from edge.log import Repeats
 from edge.message import stamp
 from edge.outbox import extras_of
@@ -15,44 +16,15 @@ from edge.refusals import Refusals
 from edge.spool import Record, Spool
 from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Transport, Verdict
 
-__all__ = ["Hearing", "NobodyHears", "Uplink"]
+__all__ = ["Uplink"]
 
 log = logging.getLogger(__name__)
 
-_STABLE_S = 20.0
+_UNDISPUTED_S = 120.0
+_SHORT_S, _SUSPICIOUS = 5.0, 5
 _ANSWER_S = 3.0
 _GOODBYE_S = 1.0
 _ROOM_FOR_HEADERS = 96
-
-
-class Hearing(Protocol):
-    """Who is told what comes in; called on the uplink's thread."""
-
-    filters: tuple[str, ...]
-
-    def connected(self) -> None:
-        """A connection stands."""
-
-    def heard(self, message: Received) -> None:
-        """A message came. When this returns it may be acknowledged."""
-
-    def step(self, *, last: bool = False) -> None:
-        """Something may be ready to be written down; `last` says that nothing comes after this."""
-
-
-class NobodyHears:
-    """Subscribes to nothing."""
-
-    filters: tuple[str, ...] = ()
-
-    def connected(self) -> None:
-        """Nothing to say."""
-
-    def heard(self, message: Received) -> None:
-        """Nothing comes."""
-
-    def step(self, *, last: bool = False) -> None:
-        """Nothing to do."""
 
 
 class Uplink:
@@ -76,10 +48,8 @@ class Uplink:
         self._status_topic = status_topic
         self._clock = clock
         self._hearing: Hearing = hearing or NobodyHears()
-        self._min_wait_s = min_wait_s
-        self._max_wait_s = max_wait_s
+        self._backoff = Backoff(least_s=min_wait_s, most_s=max_wait_s, chance=chance)
         self._ack_timeout_s = ack_timeout_s
-        self._chance = chance
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self._repeats = Repeats(log)
@@ -88,12 +58,12 @@ class Uplink:
         self._connecting = False
         self._since_ns = 0
         self._wake_at = 0.0  # time.monotonic() of the next try to connect, the answer's deadline, or a pause's end
-        self._failures = 0
         self._under_way: dict[int, tuple[Record, float]] = {}
         self._online_token: int | None = None
         self._said: set[int] = set()
         self._stop_at: float | None = None
         self._failed_on = 0
+        self._short = 0
         self._alarms: dict[str, str] = {}
         self.sent = 0
         self.dead = 0
@@ -223,8 +193,9 @@ class Uplink:
     def _lost(self, notice: Disconnected) -> None:
         if self._link is None and not self._connecting:
             return
-        stable_s = (self._clock.mono_ns() - self._since_ns) / 1e9 if self._link else 0.0
-        self._failures = 0 if stable_s > _STABLE_S else self._failures + 1
+        stood_s = (self._clock.mono_ns() - self._since_ns) / 1e9 if self._link else 0.0
+        if self._link is not None:
+            self._note_length(stood_s)
         was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
         self._under_way.clear()
@@ -232,18 +203,27 @@ class Uplink:
         self._online_token = None
         if was_up:
             self._spool.disconnected(lost=True)
-        if notice.refused:
-            self._alarms["refused"] = notice.reason
-            wait_s = self._max_wait_s * (0.5 + 0.5 * self._chance())
+        if notice.refused or notice.taken_over:
+            self._alarms["taken-over" if notice.taken_over else "refused"] = notice.reason
+            wait_s = self._backoff.longest()
         else:
-            # Full jitter: a thousand nodes that lost one broker do not come back as one.
-            ceiling = min(self._max_wait_s, self._min_wait_s * 2.0 ** min(self._failures, 30))
-            wait_s = max(0.05, ceiling * self._chance())
+            wait_s = self._backoff.after(stood_s)
         self._wake_at = time.monotonic() + wait_s
         self._repeats.failed(f"uplink: {notice.reason}; trying again")
 
+    def _note_length(self, stood_s: float) -> None:
+        """Two agents of one name throw each other out; MQTT 5's word for it (0x8E) is often lost with the connection."""
+        self._short = self._short + 1 if stood_s < _SHORT_S else 0
+        if self._short >= _SUSPICIOUS:
+            reason = f"{self._short} connections in a row were accepted and lost within {_SHORT_S:g} s"
+            self._alarms.setdefault("taken-over", f"{reason}: does another client use this node's client id?")
+            if self._short == _SUSPICIOUS:
+                log.error("uplink: %s", self._alarms["taken-over"])
+
     def _check_answers(self, now: float) -> None:
         """A broker that takes messages and says nothing is no broker; the oldest message under way tells."""
+        if "taken-over" in self._alarms and self._clock.mono_ns() - self._since_ns > _UNDISPUTED_S * 1e9:
+            del self._alarms["taken-over"]
         oldest = next(iter(self._under_way.values()), None)
         if oldest is not None and now - oldest[1] > self._ack_timeout_s:
             self._lost(Disconnected(f"the broker has acknowledged nothing for {self._ack_timeout_s:g} s"))

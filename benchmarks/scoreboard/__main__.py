@@ -31,6 +31,8 @@ def main() -> int:
         rows = []
         for row in play(args.cases or numbers(), subject, full=args.full, jobs=args.jobs):
             rows.append(row)
+            if args.full:
+                _record(subject, [row])
             mark = "pass" if row["passed"] else "FAIL"
             told = f"{row['accepted']} accepted, {row['missing']} missing, {row['duplicates']} twice, {row['disordered']} out of order"
             print(
@@ -40,8 +42,6 @@ def main() -> int:
         passed = sum(row["passed"] for row in rows)
         print(f"{subject}: {passed} of {len(rows)}")
         sound &= subject == "naive" or passed == len(rows)
-        if args.full:
-            _record(subject, rows)
     return 0 if sound else 1
 
 

@@ -112,7 +112,7 @@ class Listener:
 
     def ready(self) -> None:
         """Waits for the subscription."""
-        self._ready.wait(10)
+        self._ready.wait(60)
 
     def _heard(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if message.topic.endswith("/event"):

@@ -32,6 +32,7 @@ _NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, 
 _DENIED = 0x87
 _NOT_REFUSED = frozenset({0x80, 0x83, 0x88, 0x89, 0x97, 0x9F})  # trouble of the broker's that passes by itself
 _WRONG_VERSION = 0x84
+_TAKEN_OVER = 0x8E  # of a DISCONNECT, MQTT 5 only: 3.1.1 has no word for it
 
 
 class MqttTransport:
@@ -206,6 +207,13 @@ class MqttTransport:
                 # Some brokers of 3.1.1 hang up on what they do not know, or say nothing at all.
                 remote.five = not remote.five
             self._try_next()
+        if code.value == _TAKEN_OVER:
+            who = remote.settings.client_id
+            reason = (
+                f"another client has connected as {who!r}: give each agent a mqtt.node or mqtt.client_id of its own"
+            )
+            self._say(Disconnected(reason, taken_over=True))
+            return
         by = "by the broker" if getattr(flags, "is_disconnect_packet_from_server", False) else "lost"
         self._say(Disconnected(f"connection {by}: {code}"))
 

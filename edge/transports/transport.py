@@ -30,10 +30,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """We are not, or no longer, connected. `refused`: it answered no, and will again until somebody changes it."""
+    """We are not, or no longer, connected. `refused`: it answered no, and will again until somebody changes it.
+
+    `taken_over`: somebody else has connected under our name.
+    """
 
     reason: str
     refused: bool = False
+    taken_over: bool = False
 
 
 class Verdict(Enum):

@@ -3,7 +3,9 @@
 import signal
 
 import bundles
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.broker import mqtt_brokers
 from edge.config import MqttConfig
@@ -66,3 +68,27 @@ def test_run_when_the_first_broker_is_away_then_the_second_serves_until_the_firs
 )
 def test_brokers_when_port_443_is_amazons_then_mqtt_is_asked_for_by_name(broker, alpn):
     assert mqtt_brokers(MqttConfig(broker=broker, node="n1"), client_id="x")[0].alpn == alpn
+
+
+def test_run_when_another_client_takes_its_name_then_it_says_so_and_comes_back_late(
+    broker, listen, run_agent, config, camera
+):
+    subscriber = listen(broker)
+    agent = run_agent(config(broker, camera, mqtt='client_id = "kerb-1"', events="hold_s = 0\ncooldown_s = 0"))
+    subscriber.wait_for("/event")
+
+    other = paho.Client(CallbackAPIVersion.VERSION2, client_id="kerb-1", protocol=MQTTProtocolVersion.MQTTv5)
+    other.connect("127.0.0.1", broker.port)
+    other.loop_start()
+    try:
+        subscriber.wait_for("n1/health", lambda h: "taken-over" in h["outbox"]["alarms"], 40)
+    finally:
+        other.disconnect()
+        other.loop_stop()
+    assert "another client" in agent.said
+    before = len(subscriber.events())
+    subscriber.wait_for("/event", lambda _: len(subscriber.events()) > before)
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    seqs = sorted({e["seq"] for e in subscriber.events()})
+    assert seqs == list(range(1, len(seqs) + 1)), "what happened meanwhile was kept"

@@ -30,7 +30,7 @@ def case(number: str, what: str) -> Callable[[Case], Case]:
 
 def let_it_work(node: Node) -> None:
     """A process that is killed while it starts has accepted nothing that could be lost."""
-    until(lambda: len(node.accepted) > 100 or node.process.poll() is not None, 20)
+    until(lambda: len(node.accepted) > 100 or node.process.poll() is not None, 60)
 
 
 def end(stage: Stage, node: Node, *, wait_s: float = 1.0) -> Sum:
@@ -38,9 +38,9 @@ def end(stage: Stage, node: Node, *, wait_s: float = 1.0) -> Sum:
     time.sleep(wait_s)
     took = node.stop()
     stage.take(node)
-    if not until(lambda: stage.settled(node), 2):
+    if not until(lambda: stage.settled(node), 3):
         rest = stage.node("--count", "1")
-        until(lambda: stage.settled(rest) or rest.process.poll() is not None, 20)
+        until(lambda: stage.settled(rest) or rest.process.poll() is not None, 90)
         rest.stop()
         stage.take(rest)
     total = stage.sum()
