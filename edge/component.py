@@ -6,6 +6,7 @@ failed deployment.
 """
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -181,6 +182,8 @@ def component_config(found: Mapping[str, Any]) -> Config:
     if isinstance(model := ours.get("model"), dict) and isinstance(model.get("bundle"), str):
         # The model's component puts a link there: what it leads to is what another version changes.
         ours["model"] = {**model, "bundle": str(_bundle_path(ours).resolve())}
+    if isinstance(aws := ours.get("aws"), dict) and (thing := os.environ.get("AWS_IOT_THING_NAME")):
+        ours["aws"] = {"thing": thing, **aws}  # one configuration for a fleet cannot name it
     # Relative paths start in the component's work folder, which is where the nucleus starts it.
     return config_of(ours, _WHERE, folder=Path.cwd())
 

@@ -195,10 +195,13 @@ def test_run_when_the_nucleus_has_forgotten_the_component_then_it_ends_non_zero_
 
 
 def test_run_when_told_over_the_nucleus_then_commands_are_done_and_answered(double, start, detector, video):
-    double.config = configured(detector, video)
+    double.config = configured(detector, video, aws={"jobs": True})
     component = start(double)
     until(lambda: events(double), component)
 
+    until(lambda: "$aws/things/kerb-1/shadow/name/gluon-edge/get" in {t for _, t, _ in double.arrived}, component)
+    assert "$aws/things/kerb-1/jobs/notify-next" in double.subscribed("mqttproxy")
+    assert not [e for e in double.errors if "Unauthorized" in e], double.errors
     assert double.say("edge/kerb-1/cmd/ping", b'{"id":"p1"}') == 1
 
     def answers():
