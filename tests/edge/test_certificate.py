@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge import prepare
+from edge import stages
 from edge.bundle import read_bundle
 from edge.cli import main
 from edge.expectation import compare, expected
@@ -57,7 +57,13 @@ def test_mean_when_it_is_tampered_with_then_the_sample_fails(copy):
 
 
 def test_channels_when_their_order_is_swapped_then_the_sample_fails(copy, monkeypatch):
-    monkeypatch.setattr(prepare, "_swap", lambda bgr, into: np.array(bgr) if into is None else into)
+    real = stages.prepare
+
+    def swapped(*image, **settings):
+        tensor, placement = real(*image, **settings)
+        return np.ascontiguousarray(tensor[..., ::-1]), placement
+
+    monkeypatch.setattr(stages, "prepare", swapped)
     assert not run_sample(copy).ok
 
 
