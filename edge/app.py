@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from edge.admission import admitted, trust_of, versions_of
 from edge.awsml import AwsMl
 from edge.cameras import Settings
+from edge.cameras.camera import LIVE
 from edge.cameras.lastresort import LastResort
 from edge.cameras.privacy import Masked
 from edge.cameras.reader import CameraReader, Source
@@ -125,7 +126,7 @@ class Agent:
         lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
         self._slots = Latest(list(enabled), lossless=lossless)
         readers = [self._reader(name, camera, clock) for name, camera in enabled.items()]
-        rarest_s = max((1 / c.fps for c in enabled.values() if c.fps), default=0.0)
+        rarest_s = max((_rarest_s(c) for c in enabled.values()), default=0.0)
         self._liveness = Liveness(health.online, rarest_s=rarest_s)
         self._pipeline = Pipeline(
             readers,
@@ -425,3 +426,9 @@ def _identity(stage: Stage) -> dict[str, Any]:
         "precision": manifest.precision,
         "provider": stage.session.provider,
     }
+
+
+def _rarest_s(camera: CameraConfig) -> float:
+    """How long a camera that is online may give no frame: by its rate, or because it is not yet known to be away."""
+    live = max(camera.read_timeout_s, camera.frozen_s) if camera.inferred_kind in LIVE else 0.0
+    return max(live, 1 / camera.fps if camera.fps else 0.0)

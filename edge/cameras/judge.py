@@ -47,7 +47,8 @@ class _Row:
 class Judge:
     """Judges a camera's frames one after another, over however often it is opened.
 
-    `patience_s`: how long there may be no good frame; `frozen_s`: how long the same picture may come, 0 for ever.
+    `patience_s`: how long there may be no good frame; `frozen_s`: how long the same picture may come; 0 for ever, and
+    then it is as good as another.
     Not for two threads.
     """
 
@@ -76,7 +77,7 @@ class Judge:
             self.damage(f"says a picture was taken {(taken_ns - now_ns) / 1e9:+.1f} s from now", now_ns)
             return "absurd"
         self._stamp_ns = taken_ns
-        if number == self._digest:
+        if number == self._digest and self._frozen_ns:
             self.repeated += 1
             self._same.count += 1
             return "same"
@@ -102,9 +103,6 @@ class Judge:
         if self.left_ns(now_ns) > 0:
             return None
         if self._is_repeating():
-            if not self._frozen_ns:
-                self._good_ns = now_ns  # whoever allows the same picture for ever takes it for a sign of life
-                return None
             return f"frozen: the same picture {self._same.count + 1} times in {self._frozen_s:g} s"
         if self._bad.count:
             return f"no whole picture for {self._patience_s:g} s: {self._bad.reason} ({self._bad.count} in a row)"
