@@ -41,10 +41,10 @@ SUITES = {
 }
 
 
-def _play(subject: str, tests: tuple[str, ...], full: bool) -> tuple[bool, Sum]:
+def _play(subject: str, tests: tuple[str, ...]) -> tuple[bool, Sum]:
     if subject == "naive":
         return False, Sum(notes={"why": "it has nothing of the kind"})
-    env = {**os.environ, "GLUON_EDGE_POWER_CUTS": "1000" if full else "120"}
+    env = {**os.environ, "GLUON_EDGE_POWER_CUTS": "120"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|skipped)", done.stdout)}
@@ -52,4 +52,4 @@ def _play(subject: str, tests: tuple[str, ...], full: bool) -> tuple[bool, Sum]:
 
 
 for _number, (_what, _tests) in SUITES.items():
-    case(_number, _what)(lambda subject, full, tests=_tests: _play(subject, tests, full))  # type: ignore[misc]
+    case(_number, _what)(lambda subject, _full, tests=_tests: _play(subject, tests))  # type: ignore[misc]
