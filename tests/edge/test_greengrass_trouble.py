@@ -273,7 +273,7 @@ def test_commands_when_the_nucleus_restarts_then_they_are_subscribed_to_again(do
 
     class Hearing:
         filters = (f"{ROOT}/cmd/+",)
-        connected = step = staticmethod(lambda: None)
+        connected = step = staticmethod(lambda **_: None)
         heard = staticmethod(lambda message: heard.append(message.payload))
 
     with node(double) as n:
