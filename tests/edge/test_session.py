@@ -238,3 +238,20 @@ def test_openvino_is_imported_without_its_telemetry():
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['MainThread']"
+
+
+@pytest.mark.parametrize("package", ["edge.runtimes.onnx", "export.run_onnx"])
+def test_onnxruntime_is_loaded_without_its_telemetry(package, tmp_path):
+    """It would keep a device id in the user's cache and report over the network."""
+    model = str(classification_bundle(tmp_path / "bundle") / "model.onnx")
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        f"import sys, time, {package}, onnxruntime\n"
+        "onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
+        "time.sleep(0.5)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(home)}
+    environment.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code, model], cwd=ROOT, env=environment, check=True)
+    assert list(home.rglob("*")) == []
