@@ -23,7 +23,7 @@ from benchmarks.heads import session
 from benchmarks.nets import ROOT, Net, bundle_of, nets
 from benchmarks.scheduled import Span, Stopwatch
 from edge.app import Agent
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.configfile import load_config
 from edge.localbroker import local_broker
 from edge.stages import prepare_for

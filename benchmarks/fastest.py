@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.mxnet import executor
 from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.paired import paired
-from edge.bundle import Bundle, read_bundle
+from edge.bundle.bundle import Bundle, read_bundle
 from edge.errors import EdgeError
 from edge.golden import check, golden_image
 from edge.session import SessionOptions

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks.scoreboard.harness import Broker
 from edge.clock import Clock
 from edge.config import Config
-from edge.delivery import Delivery
+from edge.delivery.delivery import Delivery
 from edge.message import Importance, Message, encode
 from edge.sequence import new_id
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from benchmarks.nets import Net, bundle_of, nets, zoo_nets
 from benchmarks.paired import paired
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.stages import prepare_for
 
 __all__ = ["measure"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from benchmarks.nets import ROOT, Net, bundle_of, nets, zoo_nets
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.expectation import compare, expected
 from edge.golden import golden_image
 from edge.results import Result, Segmentation, decode

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from export import commands
 from export.cli import _parser
 
@@ -56,7 +56,7 @@ def zoo_nets() -> list[Net]:
 
 def bundle_of(net: Net) -> Bundle:
     """The net's float bundle, converted by the product's own command and kept in build/bench for the next run."""
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
 
     out = BUILD / "".join(c if c.isalnum() else "_" for c in net.name)
     if not (out / "manifest.json").is_file():

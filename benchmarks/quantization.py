@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.nets import GLUONCV, ROOT, Net, bundle_of
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.stages import Stage
 from export.agreement import agree
 from export.calibrate import images, read

@@ -117,9 +117,9 @@ def drain(rows: list[dict[str, Any]], messages: int = 20_000) -> None:
     """From the disk to a real Mosquitto on this machine, through the agent's own uplink and transport."""
     from benchmarks.scoreboard.harness import Broker, until
     from edge.clock import Clock
+    from edge.delivery.uplink import Uplink
     from edge.transports import MqttTransport
     from edge.transports.mqttsettings import MqttSettings
-    from edge.uplink import Uplink
 
     with tempfile.TemporaryDirectory(prefix="spool-") as name:
         folder = Path(name)

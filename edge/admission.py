@@ -1,11 +1,11 @@
 """What the configuration asks of bundles, put together: pinned keys, this node's name, the versions that it has had."""
 
-from edge.bundle import Bundle, read_bundle
+from edge.bundle.bundle import Bundle, read_bundle
+from edge.bundle.trust import Trust
+from edge.bundle.versions import Versions
 from edge.config import Config
 from edge.sequence import default_state_dir
 from edge.signing import Keys
-from edge.trust import Trust
-from edge.versions import Versions
 
 __all__ = ["admitted", "trust_of", "versions_of"]
 

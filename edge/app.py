@@ -11,7 +11,9 @@ import cv2
 from pydantic import ValidationError
 
 from edge.admission import admitted, trust_of, versions_of
-from edge.awsml import AwsMl
+from edge.aws.hearing import Hearings
+from edge.aws.management import aws_services
+from edge.aws.ml import AwsMl
 from edge.cameras import Settings
 from edge.cameras.camera import LIVE
 from edge.cameras.lastresort import LastResort
@@ -19,17 +21,15 @@ from edge.cameras.privacy import Masked
 from edge.cameras.reader import CameraReader, Source
 from edge.cameras.source import source_for
 from edge.clock import Clock
-from edge.commands import Gate
+from edge.commands.control import Control
+from edge.commands.desk import Desk, Done
+from edge.commands.gate import Gate
 from edge.config import CameraConfig, Config
-from edge.control import Control
-from edge.delivery import Delivery
-from edge.desk import Desk, Done
-from edge.devicemanagement import aws_services
-from edge.ear import Hearing, NobodyHears
+from edge.delivery.delivery import Delivery
+from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
 from edge.events import Events
 from edge.health import Health
-from edge.hearing import Hearings
 from edge.homeassistant import status_topic
 from edge.introduction import introduction
 from edge.latest import Latest

@@ -20,7 +20,7 @@ import numpy as np
 from edge.cameras import NeverStop, Opening, Settings, open_camera
 from edge.clock import Clock
 from edge.config import CameraConfig, Config
-from edge.delivery import Delivery
+from edge.delivery.delivery import Delivery
 from edge.errors import CameraError
 from edge.events import Events
 from edge.frame import Frame, Image

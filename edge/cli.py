@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import __version__, bundletools, devicetools, verbs
+from edge import __version__
 from edge.errors import EdgeError
 from edge.log import set_up_logging
+from edge.verbs import agent, bundles, device
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it nowhere else
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(args)
     except EdgeError as e:
         log.debug("", exc_info=True)
-        return verbs.fail(str(e))
+        return agent.fail(str(e))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -48,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as e:
         log.debug("", exc_info=True)
-        return verbs.fail(f"{e.filename or 'output'}: {e.strerror or e}")
+        return agent.fail(f"{e.filename or 'output'}: {e.strerror or e}")
     except Exception as e:
         log.debug("", exc_info=True)
-        return verbs.fail(f"unexpected {type(e).__name__}: {e}; please report it with what --verbose prints")
+        return agent.fail(f"unexpected {type(e).__name__}: {e}; please report it with what --verbose prints")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gluon-edge {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    run = _command(commands, "run", verbs.run, "Run the agent until SIGTERM or Ctrl-C.", "-c agent.toml")
+    run = _command(commands, "run", agent.run, "Run the agent until SIGTERM or Ctrl-C.", "-c agent.toml")
     # A Greengrass component is configured by its deployment.
     _add_config(run, required="AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT" not in os.environ)
 
     predict = _command(
-        commands, "predict", verbs.predict, "What a model says of pictures.", "ssd.zip street.jpg --draw out/"
+        commands, "predict", agent.predict, "What a model says of pictures.", "ssd.zip street.jpg --draw out/"
     )
     predict.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(predict, "a JSON object an image, a line each")
     _add_session(predict)
 
-    watch = _command(commands, "watch", verbs.watch, "Show events as they come.", "--broker mqtt://localhost:1883")
+    watch = _command(commands, "watch", agent.watch, "Show events as they come.", "--broker mqtt://localhost:1883")
     watch.add_argument("--broker", metavar="URL", help="default: mqtt://localhost:1883")
     watch.add_argument("--topic", metavar="FILTER", help="default: edge/#")
     watch.add_argument("--count", type=_number(int, 1), metavar="N", help="stop after N events")
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_update(commands: "Commands") -> None:
     text = "Bring a new model to the node: verified, proven beside the old one, switched to, and watched."
-    update = _command(commands, "update", verbs.update, text, "street.zip -c /etc/gluon-edge/agent.toml")
+    update = _command(commands, "update", agent.update, text, "street.zip -c /etc/gluon-edge/agent.toml")
     update.add_argument("what", metavar="FILE.zip|URL", help="a bundle's zip, or where it is: https://...")
     update.add_argument("--sha256", metavar="HEX", help="what a URL's archive must have")
     update.add_argument(
@@ -123,9 +124,9 @@ def _add_update(commands: "Commands") -> None:
 def _add_service(commands: "Commands") -> None:
     group = _group(commands, "service", "The agent as a service of systemd.", "install --dry-run")
     for name, verb, text in (
-        ("install", verbs.service, "Make it start with the machine, watched and in a sandbox."),
-        ("status", verbs.service, "How it is; status 0 when it runs."),
-        ("uninstall", verbs.service, "Take it away; the configuration stays, and so does the state without --purge."),
+        ("install", agent.service, "Make it start with the machine, watched and in a sandbox."),
+        ("status", agent.service, "How it is; status 0 when it runs."),
+        ("uninstall", agent.service, "Take it away; the configuration stays, and so does the state without --purge."),
     ):
         sub = _command(group, name, verb, text, "-c /etc/gluon-edge/agent.toml" + (" --dry-run" * (name != "status")))
         sub.set_defaults(what=name)
@@ -150,7 +151,7 @@ def _add_service(commands: "Commands") -> None:
 
 def _add_audit(commands: "Commands") -> None:
     text = "Prove that nothing was lost: what watch has heard against the node's receipts and its disk."
-    audit = _command(commands, "audit", verbs.audit, text, "heard.jsonl --spool /var/lib/gluon-edge/kerb-1.spool")
+    audit = _command(commands, "audit", agent.audit, text, "heard.jsonl --spool /var/lib/gluon-edge/kerb-1.spool")
     audit.add_argument("log", type=Path, metavar="LOG", help="what `gluon-edge watch --json` has written")
     audit.add_argument("--spool", type=Path, metavar="FILE", help="the spool of a node that is stopped")
     audit.add_argument("--node", metavar="NAME", help="default: every node in the log")
@@ -159,14 +160,14 @@ def _add_audit(commands: "Commands") -> None:
 
 def _add_said(commands: "Commands") -> None:
     text = "What a stopped node was told, by its own account: every command done, refused or interrupted."
-    said = _command(commands, "commands", verbs.said, text, "/var/lib/gluon-edge/kerb-1.spool")
+    said = _command(commands, "commands", agent.said, text, "/var/lib/gluon-edge/kerb-1.spool")
     said.add_argument("spool", type=Path, metavar="SPOOL", help="the spool of a node that is stopped")
     _add_json(said)
 
 
 def _add_demo(commands: "Commands") -> None:
     text = "A broker, the agent and a subscriber at once, on this machine."
-    demo = _command(commands, "demo", verbs.demo, text, "ssd.zip --source 0")
+    demo = _command(commands, "demo", agent.demo, text, "ssd.zip --source 0")
     demo.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
     demo.add_argument("--source", default="0", help="a video, a folder of images, a camera's index or URL (default: 0)")
     demo.add_argument("--start", type=_number(float, 0.0), default=0.0, metavar="S", help="skip S seconds of a video")
@@ -179,9 +180,9 @@ def _add_demo(commands: "Commands") -> None:
 def _add_bundle(commands: "Commands") -> None:
     group = _group(commands, "bundle", "Look into bundles, and test them on this device.", "test ssd.zip")
     for name, verb, text in (
-        ("info", bundletools.info, "What a bundle holds."),
-        ("verify", bundletools.verify, "Check the signature, and every file against its SHA-256."),
-        ("test", bundletools.test, "Run the golden sample on this device's own kernels."),
+        ("info", bundles.info, "What a bundle holds."),
+        ("verify", bundles.verify, "Check the signature, and every file against its SHA-256."),
+        ("test", bundles.test, "Run the golden sample on this device's own kernels."),
     ):
         sub = _command(group, name, verb, text, "ssd.zip")
         sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
@@ -193,24 +194,24 @@ def _add_bundle(commands: "Commands") -> None:
             sub.add_argument("--key", type=Path, action="append", default=[], metavar="FILE", help=what)
             what = "ask what this node asks: its keys, its name and processor, the versions that it has had"
             sub.add_argument("-c", "--config", type=Path, metavar="FILE", help=what)
-    _add_json(_command(group, "schema", bundletools.schema, "The manifest's JSON Schema.", "> bundle.schema.json"))
+    _add_json(_command(group, "schema", bundles.schema, "The manifest's JSON Schema.", "> bundle.schema.json"))
 
 
 def _add_config_group(commands: "Commands") -> None:
     group = _group(commands, "config", "Check, show or describe configurations.", "check -c agent.toml")
     for name, verb, text in (
-        ("check", verbs.config_check, "Everything that is wrong, a line each."),
-        ("show", verbs.config_show, "The configuration with every default."),
+        ("check", agent.config_check, "Everything that is wrong, a line each."),
+        ("show", agent.config_show, "The configuration with every default."),
     ):
         sub = _command(group, name, verb, text, "-c agent.toml")
         _add_config(sub)
         _add_json(sub)
-    _add_json(_command(group, "schema", verbs.config_schema, "The configuration's JSON Schema.", "> agent.schema.json"))
+    _add_json(_command(group, "schema", agent.config_schema, "The configuration's JSON Schema.", "> agent.schema.json"))
 
 
 def _add_device_tools(commands: "Commands") -> None:
     text = "Find the fastest provider, threads and precision on this device, and keep them for run."
-    tune = _command(commands, "tune", devicetools.tune, text, "ssd.zip ssd-int8.zip --latency-ms 50")
+    tune = _command(commands, "tune", device.tune, text, "ssd.zip ssd-int8.zip --latency-ms 50")
     tune.add_argument(
         "bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundles of one model: float, int8, sizes"
     )
@@ -233,7 +234,7 @@ def _add_device_tools(commands: "Commands") -> None:
     _add_json(tune)
 
     text = "How many frames a second, where the time goes, and what it costs."
-    bench = _command(commands, "bench", devicetools.bench, text, "ssd.zip --source street.mp4")
+    bench = _command(commands, "bench", device.bench, text, "ssd.zip --source street.mp4")
     bench.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
     bench.add_argument("--source", metavar="FILE", help="a video or a folder of images (default: the golden picture)")
     bench.add_argument(
@@ -253,7 +254,7 @@ def _add_device_tools(commands: "Commands") -> None:
 
 def _add_doctor(commands: "Commands") -> None:
     text = "What is wrong on this device, and the command that mends it."
-    doctor = _command(commands, "doctor", devicetools.doctor, text, "-c agent.toml")
+    doctor = _command(commands, "doctor", device.doctor, text, "-c agent.toml")
     _add_config(doctor, required=False)
     _add_json(doctor)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.config import CameraConfig
 from edge.draw import draw
 from edge.errors import CameraError, EdgeError, TransportError

@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge.delivery.outbox import Outbox
 from edge.frame import Frame
 from edge.log import Repeats
 from edge.message import IllegalMessageError, Importance, Message, encode
-from edge.outbox import Outbox
 from edge.payloads import Payloads
 from edge.results import Classification, Detections, Result
 from edge.scene import Change, Scene, Sighting

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.admission import admitted, trust_of
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import SessionError
 from edge.frame import Frame

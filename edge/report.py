@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge.delivery.outbox import Outbox
 from edge.health import Health
 from edge.message import IllegalMessageError, Importance, Message, encode
-from edge.outbox import Outbox
 from edge.payloads import Payloads
 from edge.updates.state import Update
 

@@ -13,7 +13,7 @@ from types import FrameType
 from edge import __version__
 from edge.admission import admitted
 from edge.app import DRAIN_S, Agent
-from edge.component import Component, attached, detached
+from edge.aws.component import Component, attached, detached
 from edge.config import Config
 from edge.configfile import changes
 from edge.errors import EdgeError, SessionError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.errors import SessionError
 from edge.runtimes import RUNTIMES, Precision, Runtime, Settings, UnavailableError, first_line
 

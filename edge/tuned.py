@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.config import ModelConfig
 from edge.session import SessionOptions, available_cores
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.bundle import Bundle, InputSpec, Source, Thresholds, read_bundle
+from edge.bundle.bundle import Bundle, InputSpec, Source, Thresholds, read_bundle
 from edge.frame import Image
 from export.inspection import inspect_onnx, inspect_symbol
 from export.pack import drawn_image, source_files, write_bundle

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.results import Result
 from edge.session import Session, SessionOptions
 from edge.stages import Stage, prepare_for

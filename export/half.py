@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from export.calibrate import Reader
 from export.errors import ExportError
 from export.observe import observe

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.frame import Image
 from edge.results import Result, decode
 from edge.stages import Timing, prepare_for

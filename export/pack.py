@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import onnx
 
-from edge.bundle import (
+from edge.bundle.bundle import (
     LABELS,
     MANIFEST,
     MODEL,

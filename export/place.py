@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edge.bundle import MANIFEST
+from edge.bundle.bundle import MANIFEST
 from export.errors import ExportError
 
 __all__ = ["SOURCE", "SOURCE_NAMES", "refuse_what_is_not_ours", "replace"]

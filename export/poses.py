@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.crops import Looker, person_labels, persons_of, poses_of
 from edge.frame import Image
 from edge.stages import Stage

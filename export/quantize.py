@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import onnx
 
-from edge.bundle import MODEL, Bundle
+from edge.bundle.bundle import MODEL, Bundle
 from export.calibrate import Reader
 from export.equalize import equalize
 from export.errors import ExportError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from export import calibrate
 from export import settle as settling
 from export.gate import gpu_is_here

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from edge.bundle import MANIFEST, SIGNATURE, Bundle, Manifest, read_bundle
+from edge.bundle.bundle import MANIFEST, SIGNATURE, Bundle, Manifest, read_bundle
 from edge.errors import ConfigError
 from edge.secret import read_secret
 from edge.signing import BUNDLE, key_id_of, make_key, signature

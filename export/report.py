@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.draw import draw
 from edge.frame import Image
 from edge.results import Detections, Instances, Result

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.results import Detections, Result
 from edge.stages import Stage
 from export.agreement import distance

@@ -10,7 +10,7 @@ import cv2
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.stages import Stage
 
 

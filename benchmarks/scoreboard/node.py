@@ -76,7 +76,7 @@ def _body(seq: int, boot: str, size: int, camera: str) -> dict[str, object]:
 def _agent(args: argparse.Namespace, stopped: threading.Event) -> None:  # noqa: C901 - a script, top to bottom
     from edge.clock import Clock
     from edge.config import Config
-    from edge.delivery import Delivery
+    from edge.delivery.delivery import Delivery
     from edge.message import IllegalMessageError, Importance, Message, encode
     from edge.sequence import new_id
 

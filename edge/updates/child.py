@@ -48,7 +48,7 @@ def serve(sock: socket.socket, job: dict[str, Any]) -> None:
 
     import numpy as np
 
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
     from edge.errors import BundleError
     from edge.golden import check, golden_image
     from edge.session import SessionOptions

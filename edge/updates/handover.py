@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.admission import admitted, trust_of, versions_of
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import ConfigError, PermanentError
 from edge.modelhost import models_of

@@ -4,7 +4,7 @@ import queue
 from collections.abc import Callable
 from typing import Protocol
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.frame import Frame
 from edge.results import Result
 from edge.session import SessionOptions

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edge.bundle import Bundle, read_bundle
+from edge.bundle.bundle import Bundle, read_bundle
+from edge.bundle.trust import Trust
 from edge.errors import BundleError, ConfigError, EdgeError
-from edge.trust import Trust
 from edge.updates.state import UNDER_WAY, State
 
 __all__ = ["Models"]

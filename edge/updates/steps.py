@@ -8,17 +8,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edge.bundle import Bundle, read_bundle
+from edge.bundle.bundle import Bundle, read_bundle
+from edge.bundle.trust import Trust
+from edge.bundle.unpack import unpack
+from edge.bundle.versions import Versions
 from edge.config import UpdatesConfig
 from edge.errors import BundleRefusedError
 from edge.stages import Timing
-from edge.trust import Trust
-from edge.unpack import unpack
 from edge.updates.compare import Comparison, agreement, findings, too_slow
 from edge.updates.host import Host, Tap
 from edge.updates.models import Models
 from edge.updates.trial import Bounds, Trial, TrialError
-from edge.versions import Versions
 
 __all__ = ["Steps", "StoppedError"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.errors import EdgeError, PermanentError
 from edge.updates.download import DownloadError, Limits, download, shown
 from edge.updates.host import Host

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge import __version__
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from export.component.lint import Finding, lint
 from export.component.recipe import AgentComponent, Artifact, ModelComponent, agent_recipe, as_yaml, model_recipe
 from export.component.vocabulary import count_items

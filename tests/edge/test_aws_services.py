@@ -5,10 +5,10 @@ import json
 import pytest
 from aws_double import Services
 
-from edge.aws import AwsServices
+from edge.aws.jobs import Jobs, Updates
+from edge.aws.services import AwsServices
+from edge.aws.shadow import Settings, Shadow
 from edge.errors import CameraError
-from edge.jobs import Jobs, Updates
-from edge.shadow import Settings, Shadow
 from edge.updates.state import Update
 from edge.updates.updater import BusyError
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.awsml import AwsMl, default_topic
-from edge.bundle import InputSpec
+from edge.aws.ml import AwsMl, default_topic
+from edge.bundle.bundle import InputSpec
 from edge.clock import Clock
 from edge.config import AwsMlConfig
 from edge.frame import Frame

@@ -1,6 +1,6 @@
 """Waits between tries to connect."""
 
-from edge.backoff import Backoff
+from edge.delivery.backoff import Backoff
 
 
 def test_backoff_when_it_fails_again_and_again_then_the_bound_doubles_up_to_the_most():

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from street import ROOT
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
+from edge.bundle.manifest import schema
 from edge.cli import main
 from edge.errors import BundleError
-from edge.manifest import schema
 from export.release import pack_zip
 
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from edge import stages
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.cli import main
 from edge.expectation import compare, expected
 from edge.golden import check

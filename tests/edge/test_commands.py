@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spooling import A
 
-from edge.commands import EXAMPLES, MAX_BYTES, SENSITIVE, VERBS, CommandError, Gate, switch_of
+from edge.commands.gate import EXAMPLES, MAX_BYTES, SENSITIVE, VERBS, CommandError, Gate, switch_of
 from edge.errors import ConfigError
 from edge.signing import Keys, make_key, sign
 from edge.spool import Record

@@ -10,8 +10,8 @@ from greengrass_double.limits import as_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.aws.component import Component, component_config
 from edge.coerce import coerced
-from edge.component import Component, component_config
 from edge.config import Config
 from edge.configfile import config_of
 from edge.errors import ConfigError
@@ -142,7 +142,7 @@ def test_component_when_a_deployment_is_wrong_then_classic_rejects_it_and_lite_k
 def test_component_when_the_nucleus_restarts_then_it_connects_again_and_reads_what_it_missed(
     double, component, monkeypatch
 ):
-    monkeypatch.setattr("edge.component._LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("edge.aws.component._LOOK_EVERY_S", 0.05)
     made, told = component
     made.config()
     made.attach(told.put)
@@ -158,7 +158,7 @@ def test_component_when_the_nucleus_restarts_then_it_connects_again_and_reads_wh
 def test_component_when_another_version_of_the_model_is_deployed_then_it_is_read_again(
     double, component, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("edge.component._LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("edge.aws.component._LOOK_EVERY_S", 0.05)
     for version in ("1.0.0", "1.1.0"):
         (tmp_path / f"{version}.zip").write_bytes(b"bundle")
     link = tmp_path / "bundle.zip"
@@ -193,7 +193,7 @@ def test_component_when_work_goes_on_then_running_is_told_once(double, component
 
 
 def test_component_when_its_token_is_dead_then_it_says_why_it_ends(double, component, monkeypatch):
-    monkeypatch.setattr("edge.component._LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("edge.aws.component._LOOK_EVERY_S", 0.02)
     made, told = component
     made.config()
     made.attach(told.put)

@@ -6,7 +6,7 @@ import bundles
 import numpy as np
 import pytest
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.draw import colour, draw
 from edge.errors import BundleError
 from edge.golden import check, compare, expected

@@ -14,21 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.clock import Clock
+from edge.delivery.outbox import SpoolOutbox
+from edge.delivery.uplink import Uplink
 from edge.errors import ConfigError, TransportError, TransportRefusedError
 from edge.message import Importance, Message
-from edge.outbox import SpoolOutbox
 from edge.spool import AgeClock, Bounds, Record, Spool
 from edge.transports.greengrass import GreengrassTransport
 from edge.transports.limits import LITE as LITE_LIMITS
 from edge.transports.limits import room_for
 from edge.transports.nucleus import ComponentAddress, Nucleus
-from edge.uplink import Uplink
 
 ROOT = "edge/kerb-1"
 
 
 class Node:
-    """Spool, uplink and transport as edge.delivery wires them, with short waits."""
+    """Spool, uplink and transport as edge.delivery.delivery wires them, with short waits."""
 
     def __init__(self, double: Double, destination="iot-core", ack_timeout_s=0.6, **how):
         self.double = double

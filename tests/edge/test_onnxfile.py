@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.bundle.onnxfile import holds_external_data
 from edge.errors import BundleError
-from edge.onnxfile import holds_external_data
 
 
 def _model(tensor, *, where="initializer"):

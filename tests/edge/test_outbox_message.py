@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.delivery.outbox import extras_of, record_of
 from edge.message import NO_EXTRAS, Extras, IllegalMessageError, Importance, Message, encode
-from edge.outbox import extras_of, record_of
 
 
 @pytest.mark.parametrize(

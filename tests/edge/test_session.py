@@ -15,7 +15,7 @@ from bundles import classification_bundle, detection_bundle, squares_picture
 from street import ROOT
 
 from edge import runtimes
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.errors import SessionError
 from edge.golden import check
 from edge.runtimes import plugin, providers

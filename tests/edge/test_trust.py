@@ -11,14 +11,14 @@ import bundles
 import numpy as np
 import pytest
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
+from edge.bundle.trust import Trust
+from edge.bundle.unpack import unpack
+from edge.bundle.versions import Versions
 from edge.cli import main
 from edge.errors import BundleError, BundleRefusedError, ConfigError
 from edge.session import Session
 from edge.signing import BUNDLE, COMMAND, Keys, make_key, signature
-from edge.trust import Trust
-from edge.unpack import unpack
-from edge.versions import Versions
 from export.release import Stamp, make_key_files, pack_zip
 
 RNG = np.random.default_rng(7)

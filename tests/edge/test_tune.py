@@ -6,7 +6,7 @@ import pytest
 from bundles import classification_bundle, detection_bundle
 
 from edge import tune as tuning
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.cli import main
 from edge.config import ModelConfig
 from edge.runtimes import UnavailableError, providers

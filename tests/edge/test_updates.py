@@ -11,10 +11,10 @@ import bundles
 import numpy as np
 import pytest
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
+from edge.bundle.trust import Trust
 from edge.errors import BundleError, EdgeError
 from edge.results import Classification, Detections
-from edge.trust import Trust
 from edge.updates import Models, Request, Update
 from edge.updates.compare import Comparison, agreement, findings
 from edge.updates.download import DownloadError, DownloadRefusedError, Limits, download, shown

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from edge.clock import Clock
+from edge.delivery.outbox import SpoolOutbox
+from edge.delivery.refusals import Refusals
+from edge.delivery.uplink import Uplink
 from edge.errors import ConfigError
 from edge.message import Importance, Message
-from edge.outbox import SpoolOutbox
-from edge.refusals import Refusals
 from edge.sequence import Sequence, new_id
 from edge.spool import AgeClock, Bounds, Record, Spool
 from edge.transports import Acknowledged, Connected, Disconnected, Received, Verdict
-from edge.uplink import Uplink
 
 
 class FakeTransport:

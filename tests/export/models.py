@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import Bundle, Manifest
+from edge.bundle.bundle import Bundle, Manifest
 
 COLOURS = ("red", "green", "blue")
 SIDE = 32

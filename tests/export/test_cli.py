@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from street import ROOT, STREET
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from export.cli import main
 from export.pack import drawn_image
 

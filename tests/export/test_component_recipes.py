@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from street import ROOT
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from export.cli import main
 from export.component.access import access_control
 from export.component.lint import LITE_BYTES, LITE_ITEMS, RecipeError, lint, read_recipe

@@ -20,7 +20,7 @@ from models import (
 )
 from street import ROOT
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from export.cli import _parser
 from export.datasets import open_data
 from export.errors import ExportError

@@ -24,7 +24,7 @@ from models import (
     square_net,
 )
 
-from edge.bundle import Bundle, read_bundle
+from edge.bundle.bundle import Bundle, read_bundle
 from edge.errors import BundleError
 from edge.results import rle, to_json
 from edge.stages import Stage

@@ -6,7 +6,7 @@ import pytest
 from models import COLOURS, bundle_of, colour_net, colour_pictures, square_net, square_pictures
 from onnx import numpy_helper
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from export import settle as settling
 from export.calibrate import images
 from export.errors import ExportError

@@ -18,7 +18,7 @@ from models import (
     square_pictures,
 )
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.stages import Stage
 from export.calibrate import images, read
 from export.equalize import equalize

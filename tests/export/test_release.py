@@ -8,10 +8,10 @@ from pathlib import Path
 import bundles
 import pytest
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
+from edge.bundle.trust import Trust
 from edge.errors import ConfigError
 from edge.signing import Keys
-from edge.trust import Trust
 from export.cli import main
 from export.errors import ExportError
 from export.release import Stamp, make_key_files, pack_zip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from models import SIDE, bundle_of, square_net, square_pictures
 
-from edge.bundle import InputSpec, Source, read_bundle
+from edge.bundle.bundle import InputSpec, Source, read_bundle
 from export.calibrate import images
 from export.charts import Bar, Range, bars, columns, ranges
 from export.cli import main

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sagemaker_models as models
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from export import heads, sagemaker, source, zoo
 from export.archive import unpack
 from export.cli import main

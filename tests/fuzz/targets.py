@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.errors import BundleError
 from export.archive import unpack
 from export.errors import ExportError, SourceError

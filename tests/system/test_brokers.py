@@ -7,8 +7,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.broker import mqtt_brokers
 from edge.config import MqttConfig
+from edge.delivery.broker import mqtt_brokers
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from greengrass_double import CLASSIC, LITE, Double
 from greengrass_double.limits import as_text
 from test_agent import RED_THEN_BLUE, schema
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from export.component.access import access_control
 from export.pack import drawn_image
 

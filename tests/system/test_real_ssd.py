@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from street import ROOT
 
-from edge.bundle import read_bundle
+from edge.bundle.bundle import read_bundle
 from edge.stages import Stage
 from export.cli import main
 from export.pack import drawn_image

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.verbs import fail
+from edge.verbs.agent import fail
 
 if TYPE_CHECKING:
     from edge.tune import Trial
@@ -20,7 +20,7 @@ __all__ = ["bench", "doctor", "tune"]
 
 def tune(args: argparse.Namespace) -> int:
     """The fastest way to run a model here, kept for `run`."""
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
     from edge.tune import Goal
     from edge.tune import tune as try_all
     from edge.tuned import hardware, remember, versions
@@ -56,7 +56,7 @@ def tune(args: argparse.Namespace) -> int:
 def bench(args: argparse.Namespace) -> int:
     """Frames a second, and where the time goes."""
     from edge.bench import bench as measure
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
     from edge.config import ModelConfig
     from edge.session import SessionOptions
     from edge.stages import Stage

@@ -10,8 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefusedError, ConfigError
-from edge.manifest import Manifest
 
 __all__ = ["Versions"]
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.clock import Clock
 from edge.config import AwsMlConfig
+from edge.delivery.outbox import Outbox
 from edge.frame import Frame
 from edge.message import IllegalMessageError, Importance, Message
-from edge.outbox import Outbox
 from edge.prepare import placement_of
 from edge.results import Classification, Detections, Result
 from edge.stages import Timing

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.clock import iso_utc
-from edge.commands import Command
+from edge.commands.gate import Command
+from edge.delivery.outbox import record_of
 from edge.message import Extras, IllegalMessageError, Importance, Message, encode
-from edge.outbox import record_of
 from edge.payloads import Payloads
 from edge.spool import Spool
 from edge.spool.errors import StoreCorruptError, StoreError

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge.verbs import fail, options
+from edge.verbs.agent import fail, options
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
+    from edge.bundle.bundle import Bundle
 
 __all__ = ["info", "schema", "test", "verify"]
 
 
 def info(args: argparse.Namespace) -> int:
     """The manifest."""
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
 
     bundle = read_bundle(args.bundle)
     manifest = bundle.manifest
@@ -109,7 +109,7 @@ def _golden(bundle: "Bundle") -> str:
 
 def schema(_args: argparse.Namespace) -> int:
     """The manifest's JSON Schema."""
-    from edge.manifest import schema as described
+    from edge.bundle.manifest import schema as described
 
     print(json.dumps(described(), indent=2))
     return 0
@@ -135,9 +135,9 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def _believed(args: argparse.Namespace) -> "Bundle":
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
+    from edge.bundle.trust import Trust
     from edge.signing import Keys
-    from edge.trust import Trust
 
     if args.config is None:
         return read_bundle(args.bundle, Trust(Keys(tuple(args.key))))
@@ -159,7 +159,7 @@ def _unjudged(bundle: "Bundle") -> str:
 
 def test(args: argparse.Namespace) -> int:
     """The golden sample on this device's own kernels."""
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
     from edge.golden import check
     from edge.stages import Stage
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.secret import redact
 
 if TYPE_CHECKING:
-    from edge.component import Component
+    from edge.aws.component import Component
     from edge.config import MqttConfig
     from edge.crops import Looker
     from edge.session import SessionOptions
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.configfile import load_config
 
     if args.config is None:
-        from edge.component import Component
+        from edge.aws.component import Component
 
         return _run_component(Component())
     config = load_config(args.config)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     component = None
     if config.transport == "greengrass":
-        from edge.component import Component
+        from edge.aws.component import Component
 
         component = Component(configured=False)
     return life.run(config, lambda: load_config(args.config), component)
@@ -71,7 +71,7 @@ def _run_component(component: "Component") -> int:
 
 def predict(args: argparse.Namespace) -> int:
     """One-off inference; every image that can be read is, and the status tells whether all could."""
-    from edge.bundle import read_bundle
+    from edge.bundle.bundle import read_bundle
     from edge.crops import OnPersons
     from edge.errors import ImageError
     from edge.predict import drawing_names, look
@@ -110,7 +110,7 @@ def _print_prediction(found: dict[str, Any], drawing: Path | None) -> None:
 
 def watch(args: argparse.Namespace) -> int:
     """A subscriber for people."""
-    from edge.broker import mqtt_settings
+    from edge.delivery.broker import mqtt_settings
     from edge.watch import listen
 
     mqtt = _broker(args)
@@ -231,9 +231,9 @@ def _state_of_the_service() -> Path | None:
 
 def service(args: argparse.Namespace) -> int:
     """The agent as a service."""
-    from edge import serviceverbs
+    from edge.verbs import service as verbs
 
-    found: int = getattr(serviceverbs, args.what)(args)
+    found: int = getattr(verbs, args.what)(args)
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge.aws import Asking, Say, parse
+from edge.aws.services import Asking, Say, parse
 from edge.errors import PermanentError
 from edge.updates.state import Request, Update
 

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge.answers import Answers, Job
-from edge.commands import Command, CommandError, Gate, switch_of
+from edge.commands.answers import Answers, Job
+from edge.commands.gate import Command, CommandError, Gate, switch_of
+from edge.delivery.outbox import record_of
 from edge.errors import EdgeError
 from edge.message import Importance, Message
-from edge.outbox import record_of
 from edge.payloads import Payloads
 from edge.spool import Spool
 from edge.spool.errors import StoreCorruptError, StoreError

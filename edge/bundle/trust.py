@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.bundle.manifest import SIGNATURE, Manifest, machine
 from edge.errors import BundleRefusedError
-from edge.manifest import SIGNATURE, Manifest, machine
 from edge.signing import BUNDLE, Keys
 
 __all__ = ["MAX_SIGNATURE_BYTES", "Trust"]

@@ -6,12 +6,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge import __version__
-from edge.aws import AwsServices, Say, Service
-from edge.commands import VERBS
+from edge.aws.jobs import Jobs, Updates
+from edge.aws.services import AwsServices, Say, Service
+from edge.aws.shadow import Settings, Shadow
+from edge.commands.control import Control
+from edge.commands.gate import VERBS
 from edge.config import Config
-from edge.control import Control
-from edge.jobs import Jobs, Updates
-from edge.shadow import Settings, Shadow
 from edge.updates.updater import Updater
 
 __all__ = ["aws_services"]

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.backoff import Backoff
 from edge.clock import Clock, iso_utc
-from edge.ear import Hearing, NobodyHears
+from edge.delivery.backoff import Backoff
+from edge.delivery.ear import Hearing, NobodyHears
+from edge.delivery.outbox import extras_of
+from edge.delivery.refusals import Refusals
 from edge.log import Repeats
 from edge.message import stamp
-from edge.outbox import extras_of
-from edge.refusals import Refusals
 from edge.spool import Record, Spool
 from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Transport, Verdict
 

@@ -1,7 +1,7 @@
 """Several who listen, as one: the node's own topics go to the desk, those that AWS reserves to its services."""
 
-from edge.aws import AwsServices
-from edge.ear import Hearing
+from edge.aws.services import AwsServices
+from edge.delivery.ear import Hearing
 from edge.transports.transport import Received
 
 __all__ = ["Hearings"]
@@ -10,7 +10,7 @@ _RESERVED = "$aws/"
 
 
 class Hearings:
-    """What an uplink calls; see `edge.ear.Hearing`."""
+    """What an uplink calls; see `edge.delivery.ear.Hearing`."""
 
     def __init__(self, own: Hearing, services: AwsServices) -> None:
         self._own = own

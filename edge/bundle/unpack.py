@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from edge.bundle import MANIFEST, SIGNATURE, Bundle, read_bundle
+from edge.bundle.bundle import MANIFEST, SIGNATURE, Bundle, read_bundle
+from edge.bundle.trust import Trust
+from edge.bundle.versions import Versions
 from edge.errors import BundleError
-from edge.trust import Trust
-from edge.versions import Versions
 
 __all__ = ["unpack"]
 

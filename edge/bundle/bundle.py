@@ -14,9 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.bundlefiles import BundleFiles, open_bundle_files
-from edge.errors import BundleError
-from edge.manifest import (
+from edge.bundle.files import BundleFiles, open_bundle_files
+from edge.bundle.manifest import (
     LABELS,
     MANIFEST,
     MODEL,
@@ -28,8 +27,9 @@ from edge.manifest import (
     Target,
     Thresholds,
 )
-from edge.onnxfile import holds_external_data
-from edge.trust import MAX_SIGNATURE_BYTES, Trust
+from edge.bundle.onnxfile import holds_external_data
+from edge.bundle.trust import MAX_SIGNATURE_BYTES, Trust
+from edge.errors import BundleError
 
 __all__ = [
     "LABELS",

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from edge.cameras.reader import CameraReader
-from edge.desk import Done
+from edge.commands.desk import Done
 from edge.errors import CameraError, PermanentError
 from edge.events import Events
 from edge.motion import MotionGate

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from edge.bundle.manifest import MANIFEST, MAX_BYTES, MAX_FILES
 from edge.errors import BundleError
-from edge.manifest import MANIFEST, MAX_BYTES, MAX_FILES
 
 __all__ = ["BundleFiles", "open_bundle_files"]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge.aws import Asking, Say, parse
+from edge.aws.services import Asking, Say, parse
 from edge.errors import EdgeError
 from edge.message import encode
 

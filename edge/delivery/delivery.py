@@ -4,19 +4,19 @@ import logging
 import time
 from typing import Any
 
-from edge.broker import mqtt_brokers
 from edge.clock import Clock, iso_utc
 from edge.config import Config, SpoolConfig
-from edge.ear import Hearing
+from edge.delivery.broker import mqtt_brokers
+from edge.delivery.ear import Hearing
+from edge.delivery.outbox import SpoolOutbox
+from edge.delivery.uplink import Uplink
 from edge.errors import ConfigError
 from edge.message import Importance, encode
-from edge.outbox import SpoolOutbox
 from edge.sequence import Sequence, default_state_dir
 from edge.spool import AgeClock, Bounds, Drop, Record, Spool
 from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
 from edge.transports.greengrass import GreengrassTransport
 from edge.transports.nucleus import Nucleus
-from edge.uplink import Uplink
 
 __all__ = ["Delivery"]
 

@@ -1,0 +1,1 @@
+"""What AWS's users have: Jobs, the shadow, Greengrass components, and the payloads of AWS's own ML components."""

@@ -1,0 +1,1 @@
+"""What passes from the workstation to the device: its manifest, its files, whom the device believes."""

@@ -1,0 +1,1 @@
+"""From the outbox through the spool to the broker, and back to those who listen."""

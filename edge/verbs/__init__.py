@@ -1,0 +1,1 @@
+"""What the commands of `gluon-edge` do; `edge.cli` says how they are called."""
