@@ -252,6 +252,7 @@ def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_vali
         "state": "offline",
         "frames": 10,
         "inferred": 10,
+        "gated": 0,
         "dropped": 2,
         "fps": 5.0,
     }

@@ -11,7 +11,7 @@ from spooling import SMALL, World, seqs
 
 from edge.spool.store import Store
 
-CUTS = int(os.environ.get("GLUON_EDGE_POWER_CUTS", "120"))
+CUTS = int(os.environ.get("SPOOL_POWER_CUTS", "120"))
 
 
 @pytest.fixture

@@ -101,8 +101,9 @@ class Machine:
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command in there."""
         enter = ["nsenter", "-t", str(self.init), "--mount", "--pid", "--ipc", "--cgroup", "--uts", "--net"]
-        environment = {**os.environ, "NO_COLOR": "1"}
-        environment.pop("NOTIFY_SOCKET", None)
+        # A machine of its own knows nothing of what is set around it: the agent refuses GLUON_EDGE_ANYTHING.
+        ours = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET" and not k.startswith("GLUON_EDGE_")}
+        environment = {**ours, "NO_COLOR": "1"}
         return subprocess.run(
             [*enter, *command], capture_output=True, text=True, timeout=60, check=False, env=environment
         )

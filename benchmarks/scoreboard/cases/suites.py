@@ -44,7 +44,7 @@ SUITES = {
 def _play(subject: str, tests: tuple[str, ...]) -> tuple[bool, Sum]:
     if subject == "naive":
         return False, Sum(notes={"why": "it has nothing of the kind"})
-    env = {**os.environ, "GLUON_EDGE_POWER_CUTS": "120"}
+    env = {**os.environ, "SPOOL_POWER_CUTS": "120"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|skipped)", done.stdout)}
