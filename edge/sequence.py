@@ -11,6 +11,7 @@ import secrets
 import time
 from pathlib import Path
 
+from edge.durable import replace_file
 from edge.errors import ConfigError
 
 __all__ = ["Sequence", "default_state_dir", "new_id"]
@@ -113,17 +114,7 @@ class Sequence:
 
     def _reserve(self) -> None:
         self._reserved = self._next + _BLOCK
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("w") as f:
-            json.dump({"reserved": self._reserved}, f)
-            f.flush()
-            os.fsync(f.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(self._path, json.dumps({"reserved": self._reserved}))
 
 
 def topic_name(label: str) -> str:

@@ -6,7 +6,6 @@ it was measured with, and is passed over when one of them has changed.
 
 import contextlib
 import logging
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from edge.bundle.bundle import Bundle
 from edge.config import ModelConfig
+from edge.durable import replace_file
 from edge.session import SessionOptions, available_cores
 
 __all__ = ["Tuned", "hardware", "options_for", "recall", "remember", "versions"]
@@ -63,9 +63,7 @@ def remember(folder: Path, tuned: Tuned) -> Path:
     """
     path = _file(folder, tuned.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(tuned.model_dump_json(indent=2) + "\n")
-    fresh.replace(path)
+    replace_file(path, tuned.model_dump_json(indent=2) + "\n")
     return path
 
 

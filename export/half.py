@@ -24,7 +24,7 @@ from export.errors import ExportError
 from export.observe import observe
 from export.progress import Progress, silent
 from export.quantize import Quantized
-from export.regions import constants_of, find_region
+from export.regions import constants_of, find_region, replace_nodes
 
 __all__ = ["half"]
 
@@ -141,13 +141,7 @@ class _Halver:
                 self.halves[name] = made
                 if name in wanted_in_float:
                     self.nodes.append(helper.make_node("Cast", [made], [name], to=TensorProto.FLOAT))
-        read = {name for node in self.nodes for name in node.input} | {o.name for o in self.graph.output}
-        del self.graph.node[:]
-        self.graph.node.extend(n for n in self.nodes if n.op_type != "Constant" or n.output[0] in read)
-        kept = [t for t in self.graph.initializer if t.name in read]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(kept)
-        del self.graph.value_info[:]
+        replace_nodes(self.graph, self.nodes)
         return self.model
 
     def _half(self, name: str) -> str:

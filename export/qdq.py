@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from export.ends import levels_for
 from export.observe import Observed
-from export.regions import Region, clip_bounds, constants_of, data_inputs
+from export.regions import Region, clip_bounds, constants_of, data_inputs, replace_nodes
 from export.rounding import Rounder
 from export.scales import Scale, tied
 from export.weights import Layer, integer_weights
@@ -89,13 +89,7 @@ class _Writer:
             if node.op_type in _WEIGHTED and node.input[0] in self.stored:
                 node.input[0] = self._as_float(node.input[0])
             self.nodes.append(node)
-        read = {name for node in self.nodes for name in node.input} | {o.name for o in self.graph.output}
-        del self.graph.node[:]
-        self.graph.node.extend(n for n in self.nodes if n.op_type != "Constant" or n.output[0] in read)
-        kept = [t for t in self.graph.initializer if t.name in read]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(kept)
-        del self.graph.value_info[:]
+        replace_nodes(self.graph, self.nodes)
         return self.model
 
     def _quantized(self, i: int, node: onnx.NodeProto) -> None:

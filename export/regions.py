@@ -8,14 +8,14 @@ core after it (decoding, softmax, NMS, box arithmetic) therefore stays float, an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-__all__ = ["Region", "find_region"]
+__all__ = ["Region", "find_region", "replace_nodes"]
 
 Constants = dict[str, onnx.TensorProto]
 
@@ -104,6 +104,17 @@ def constants_of(graph: onnx.GraphProto) -> Constants:
         if node.op_type == "Constant":
             held.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
     return held
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Gives a graph other nodes, in place; constants that nobody reads any more go, and so do the shapes noted before."""
+    read = {name for node in nodes for name in node.input} | {o.name for o in graph.output}
+    del graph.node[:]
+    graph.node.extend(n for n in nodes if n.op_type != "Constant" or n.output[0] in read)
+    kept = [t for t in graph.initializer if t.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]
 
 
 def data_inputs(node: onnx.NodeProto, constants: Constants) -> list[str]:

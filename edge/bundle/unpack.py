@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.bundle.bundle import MANIFEST, SIGNATURE, Bundle, read_bundle
 from edge.bundle.trust import Trust
 from edge.bundle.versions import Versions
+from edge.durable import sync_folder, write_file
 from edge.errors import BundleError
 
 __all__ = ["unpack"]
@@ -39,33 +40,19 @@ def unpack(archive: Path, folder: Path, *, trust: Trust, versions: Versions | No
         # A fresh folder of our own: no link can lie in wait in it.
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:64]}.", dir=folder.parent))
         for name, data in files.items():
-            _write(work / name, data)
+            file = work / name
+            file.parent.mkdir(exist_ok=True)
+            write_file(file, data)
         for below in {(work / name).parent for name in files}:
-            _sync(below)
+            sync_folder(below)
         if os.path.lexists(folder):
             raise BundleError(f"{folder} exists; nothing is unpacked over what is there")
         work.chmod(0o755)
         work.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except OSError as e:
         raise BundleError(f"{folder}: cannot be written: {e.strerror}") from e
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
     return replace(bundle, path=folder)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with path.open("xb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,11 +6,11 @@ day, could be played to the node again.
 """
 
 import json
-import os
 import re
 from pathlib import Path
 
 from edge.bundle.manifest import Manifest
+from edge.durable import replace_file
 from edge.errors import BundleRefusedError, ConfigError
 
 __all__ = ["Versions"]
@@ -55,19 +55,9 @@ class Versions:
         known = versions.get(manifest.name)
         if known is not None and manifest.release <= _release(known):
             return
-        fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with fresh.open("w") as f:
-                json.dump({**versions, manifest.name: manifest.version}, f, sort_keys=True)
-                f.flush()
-                os.fsync(f.fileno())
-            fresh.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, json.dumps({**versions, manifest.name: manifest.version}, sort_keys=True))
         except OSError as e:
             raise ConfigError(f"{self._path}: {e.strerror}; versions must be remembered to refuse old ones") from e
 

@@ -3,15 +3,14 @@
 The budget is kept in a file, for a reboot that does not help must not be followed by another at every start.
 """
 
-import contextlib
 import json
 import logging
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge.clock import Clock
+from edge.durable import replace_file
 
 __all__ = ["LastResort"]
 
@@ -67,17 +66,10 @@ class LastResort:
         return [t for t in found if isinstance(t, int)] if isinstance(found, list) else []
 
     def _write(self, times: list[int]) -> bool:
-        temporary = self._record.with_suffix(".new")
         try:
             self._record.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w") as file:
-                json.dump(times, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._record)
+            replace_file(self._record, json.dumps(times))
         except OSError as e:
             log.warning("%s: %s", self._record, e.strerror)
-            with contextlib.suppress(OSError):
-                temporary.unlink()
             return False
         return True

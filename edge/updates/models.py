@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.bundle.trust import Trust
+from edge.durable import replace_file
 from edge.errors import BundleError, ConfigError, EdgeError
 from edge.updates.state import UNDER_WAY, State
 
@@ -85,17 +86,7 @@ class Models:
         Raises:
             OSError: when it cannot be written; the one before still counts.
         """
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("w") as f:
-            f.write(state.model_dump_json())
-            f.flush()
-            os.fsync(f.fileno())
-        fresh.replace(self._path)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        replace_file(self._path, state.model_dump_json())
         self.state = state
 
     def path(self, digest: str) -> Path:
