@@ -108,6 +108,15 @@ def test_signature_when_it_is_none_then_is_refused(signed, pairs, tmp_path, text
         read_bundle(path, trust(pairs, "old"))
 
 
+def test_signature_when_its_base64_is_written_in_another_way_then_is_refused(signed, pairs, tmp_path):
+    """The last digit before the padding holds four bits that mean nothing."""
+    files = files_of(signed)
+    key, text = files["signature"].decode().split()
+    for digit in set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") - {text[85]}:
+        other = f"{key} {text[:85]}{digit}==\n".encode()
+        refused("bad_signature", zipped(tmp_path / "x.zip", {**files, "signature": other}), trust(pairs, "old"))
+
+
 def test_manifest_when_its_signature_is_wrong_then_it_is_not_even_parsed(signed, pairs, tmp_path):
     path = zipped(tmp_path / "x.zip", {**files_of(signed), "manifest.json": b"{ not JSON"})
     refused("bad_signature", path, trust(pairs, "old"))
