@@ -86,20 +86,24 @@ class Broker:
 
 
 class Subscriber:
-    """Listens to everything, and remembers it in order."""
+    """Listens to everything, and remembers it in order. `tls`: files of the authority, its certificate and its key."""
 
-    def __init__(self, port: int, topic: str = "#", **credentials: str) -> None:
+    def __init__(
+        self, port: int, topic: str = "#", tls: tuple[Path, Path, Path] | None = None, **credentials: str
+    ) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self._ready = threading.Event()
         messages, ready = self.messages, self._ready
         self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         if credentials:
             self.client.username_pw_set(**credentials)
+        if tls is not None:
+            self.client.tls_set(*map(str, tls))
         self.client.on_message = lambda _c, _u, message: messages.append(message)
         self.client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.reconnect_delay_set(1, 1)
-        self.client.connect("127.0.0.1", port, 10)
+        self.client.connect("127.0.0.1" if tls is None else "localhost", port, 10)
         self.client.loop_start()
         assert self._ready.wait(10)
 
@@ -196,8 +200,8 @@ def broker(make_broker: Callable[..., Broker]) -> Broker:
 def listen() -> Iterator[Callable[..., Subscriber]]:
     made: list[Subscriber] = []
 
-    def make(broker: Broker, topic: str = "#", **credentials: str) -> Subscriber:
-        made.append(Subscriber(broker.port, topic, **credentials))
+    def make(broker: Broker, topic: str = "#", **how: Any) -> Subscriber:
+        made.append(Subscriber(broker.port, topic, **how))
         return made[-1]
 
     yield make

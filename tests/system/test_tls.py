@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A CA, a broker's certificate for localhost, and another CA that signed nothing."""
+    """A CA, a broker's certificate for localhost and a node's; another CA, and a certificate for that node by it."""
     folder = tmp_path_factory.mktemp("certificates")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
@@ -23,12 +23,13 @@ def certificates(tmp_path_factory):
             *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
             *("-keyout", f"{ca}.key", "-out", f"{ca}.pem"),
         )
-    openssl("req", *key, "-subj", "/CN=localhost", "-keyout", "b.key", "-out", "b.csr")
     (folder / "ext").write_text("subjectAltName=DNS:localhost\n")
-    openssl(
-        *("x509", "-req", "-in", "b.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"),
-        *("-extfile", "ext", "-out", "b.pem"),
-    )
+    for name, common_name, ca in (("b", "localhost", "ca"), ("node", "n1", "ca"), ("stranger", "n1", "other")):
+        openssl("req", *key, "-subj", f"/CN={common_name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial"),
+            *("-days", "2", "-extfile", "ext", "-out", f"{name}.pem"),
+        )
     return folder
 
 
@@ -75,6 +76,34 @@ def test_run_when_the_certificate_is_not_to_be_trusted_then_it_never_connects(
 
     assert "uplink: connected" not in agent.said
     assert "New client connected" not in tls_broker.log.read_text()
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("certificate", "refused"),
+    [("node", None), ("stranger", "certificate verify failed"), (None, "peer did not return a certificate")],
+)
+def test_run_when_the_broker_asks_for_a_certificate_then_only_one_of_its_own_authority_is_let_in(
+    make_broker, run_agent, config, camera, certificates, certificate, refused
+):
+    broker = make_broker(
+        f"certfile {certificates}/b.pem\nkeyfile {certificates}/b.key\ncafile {certificates}/ca.pem\n"
+        "require_certificate true"
+    ).start()
+    mqtt = f'ca_file = "{certificates}/ca.pem"'
+    if certificate is not None:
+        mqtt += f'\ncert_file = "{certificates}/{certificate}.pem"\nkey_file = "{certificates}/{certificate}.key"'
+    agent = start(run_agent, config, camera, broker.port, mqtt)
+
+    if refused is None:
+        agent.wait_for_line("uplink: connected")
+    else:
+        agent.wait_for_line("trying again")
+        time.sleep(1)
+        assert "uplink: connected" not in agent.said
+        assert refused in broker.log.read_text()
+        assert "New client connected" not in broker.log.read_text()
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
 
