@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Most tests wait for brokers, cameras and timers, so three files at a time suit two cores.
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
+
 # make demo CAMERA=0, CAMERA=/dev/video0 or CAMERA=rtsp://... watches a real camera instead of the video.
 CAMERA ?=
 
@@ -31,7 +34,7 @@ demo: $(READY) ## convert, verify and quantize a trained GluonCV SSD, then watch
 
 test: $(READY) ## all tests, with a real Mosquitto, real nets, real processes
 	@.ci/system-packages test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: $(READY) ## lint, types, formatting, import contracts
 	@$(BIN)/ruff check .
