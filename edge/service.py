@@ -118,7 +118,8 @@ def plan_install(
     Raises:
         ServiceError: when a file is in the way that somebody else has written, or the service could not see `program`.
     """
-    for path in (program, layout.config):
+    config = Path("/") / layout.config.relative_to(layout.root)
+    for path in (program, config):
         if str(path).startswith(_HIDDEN):
             raise ServiceError(
                 f"{path}: the service cannot see it: /home, /root and /tmp are hidden from it; "

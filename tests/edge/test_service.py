@@ -13,14 +13,8 @@ PROGRAM = Path("/opt/venvs/edge/bin/gluon-edge")
 
 
 @pytest.fixture
-def root():
-    """Not under /tmp, which the service cannot see."""
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(dir=Path(__file__).parents[2], prefix=".service-"))
-    yield folder
-    shutil.rmtree(folder)
+def root(tmp_path):
+    return tmp_path
 
 
 def layout(root, name="agent.toml"):

@@ -11,19 +11,20 @@ for top in etc var opt; do
     mkdir -p "/run/overlay/$top/upper" "/run/overlay/$top/work"
     mount -t overlay overlay -o "lowerdir=/$top,upperdir=/run/overlay/$top/upper,workdir=/run/overlay/$top/work" "/$top"
 done
-mkdir -p /opt/python /opt/packages /opt/repository /opt/gluon-edge/bin /etc/gluon-edge /run/units /run/systemd/system
+mkdir -p /opt/python /opt/packages /opt/repository/edge /opt/gluon-edge/bin /etc/gluon-edge /run/units /run/systemd/system
 mount --bind "$python" /opt/python
 mount --bind "$packages" /opt/packages
-mount --bind "$repository" /opt/repository
+# Only the package: a checkout may lie in a folder that nobody but its owner can enter.
+mount --bind "$repository/edge" /opt/repository/edge
 mount -t tmpfs tmpfs /tmp
 mount -t proc proc /proc
 mount --bind /proc/sys /proc/sys
 umount -l /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
-for fixed in / /proc/sys /opt/python /opt/packages /opt/repository; do
+for fixed in / /proc/sys /opt/python /opt/packages /opt/repository/edge; do
     mount -o remount,bind,ro "$fixed"
 done
-if touch /usr/.writable /opt/repository/.writable 2> /dev/null; then
+if touch /usr/.writable /opt/repository/edge/.writable 2> /dev/null; then
     echo "the machine around is not out of reach" >&2
     exit 1
 fi
