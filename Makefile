@@ -34,7 +34,12 @@ demo: $(READY) ## convert, verify and quantize a trained GluonCV SSD, then watch
 
 test: $(READY) ## all tests, with a real Mosquitto, real nets, real processes
 	@.ci/system-packages test
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+ifdef ARGS
+	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'
+	@$(BIN)/python -m pytest -m 'alone'
+endif
 
 check: $(READY) ## lint, types, formatting, import contracts
 	@$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from bundles import detection_bundle, squares_video
 
 from edge.cli import main
 
+pytestmark = pytest.mark.alone
+
 STAGES = {"decode", "prepare", "infer", "results", "publish"}
 
 
@@ -25,7 +27,8 @@ def test_bench_when_json_is_asked_then_every_stage_has_its_percentiles(bundle, c
     in_stages_s = sum(ranks["p50"] for ranks in found["latency_ms"].values()) / 1e3
     assert found["fps"] <= found["infer_fps"]
     assert found["frames"] / found["fps"] == pytest.approx(found["seconds"], rel=0.05)
-    assert in_stages_s * found["frames"] < found["seconds"] * 1.05
+    # Half of the values are the median or more, so that a stage's whole time is at least half of median times frames.
+    assert in_stages_s * found["frames"] / 2 < found["seconds"] * 1.05
     assert (found["threads"], found["provider"]) == (1, "CPUExecutionProvider")
     assert found["memory_mb"]["now"] <= found["memory_mb"]["most"]
 

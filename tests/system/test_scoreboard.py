@@ -12,6 +12,8 @@ from benchmarks.scoreboard.cases.case import case
 from benchmarks.scoreboard.cases.suites import SUITES
 from benchmarks.scoreboard.sum import added_up
 
+pytestmark = pytest.mark.alone
+
 PLAYED = [number for number in numbers() if number not in SUITES]
 
 

@@ -135,13 +135,17 @@ def _cpu_s(process: psutil.Process) -> float:
     return total
 
 
-def _passes(seen: dict[str, Any]) -> bool:
+def _passes(seen: dict[str, Any], full: bool) -> bool:
     alarm_s, recovered_s = seen["alarm_s"], seen["recovered_s"]
     in_time = alarm_s is not None and alarm_s < _ALARM_S and recovered_s is not None and recovered_s < _RETURN_S
-    return bool(in_time and seen["cpu"] < _CPU and not seen["detections_from_bad_frames"])
+    # The start of one reader process outweighs a short version's seconds: CPU is judged where a camera is away long.
+    calm = seen["cpu"] < _CPU or not full
+    return bool(in_time and calm and not seen["detections_from_bad_frames"])
 
 
-def _case(subject: str, faults: dict[type[HttpCamera] | type[RtspCamera], tuple[Fault, ...]], away_s: float) -> Sum:
+def _case(
+    subject: str, faults: dict[type[HttpCamera] | type[RtspCamera], tuple[Fault, ...]], away_s: float, full: bool
+) -> Sum:
     total = Sum()
     for kind, kinds_faults in faults.items():
         camera = kind(lambda n: draw_pattern(n, np.empty(_SHAPE, np.uint8)), fps=15)
@@ -154,7 +158,7 @@ def _case(subject: str, faults: dict[type[HttpCamera] | type[RtspCamera], tuple[
                     seen = fails_and_returns(camera, fault, process, watch, away_s=away_s)
                     total.notes[f"{kind.__name__} {fault}"] = seen
                     total.accepted += 1
-                    total.missing += not _passes(seen)
+                    total.missing += not _passes(seen, full)
                     time.sleep(1)
         finally:
             camera.close()
@@ -164,7 +168,7 @@ def _case(subject: str, faults: dict[type[HttpCamera] | type[RtspCamera], tuple[
 @case("20", "camera drops and returns: alarm within 5 s, back within 10 s, CPU under 20 % meanwhile")
 def camera_drops(subject: str, full: bool) -> tuple[bool, Sum]:
     faults: dict[Any, tuple[Fault, ...]] = {HttpCamera: ("drop",), **({RtspCamera: ("drop",)} if full else {})}
-    total = _case(subject, faults, 30.0 if full else 4.0)
+    total = _case(subject, faults, 30.0 if full else 4.0, full)
     return total.sound, total
 
 
@@ -173,5 +177,5 @@ def camera_lies(subject: str, full: bool) -> tuple[bool, Sum]:
     every: tuple[Fault, ...] = ("stall", "freeze", "truncate", "cut-scan")
     few: tuple[Fault, ...] = ("freeze", "cut-scan")
     faults: dict[Any, tuple[Fault, ...]] = {HttpCamera: every, RtspCamera: every} if full else {HttpCamera: few}
-    total = _case(subject, faults, 10.0 if full else 1.0)
+    total = _case(subject, faults, 10.0 if full else 1.0, full)
     return total.sound, total
