@@ -1,0 +1,41 @@
+"""The configuration of an agent: one frozen value, a section a class; edge.configfile reads it from its file."""
+
+from edge.config.cameras import IMAGE_SUFFIXES, CameraConfig, CameraKind, MotionConfig
+from edge.config.config import (
+    AwsConfig,
+    AwsMlConfig,
+    CommandsConfig,
+    Config,
+    EventsConfig,
+    GreengrassConfig,
+    HealthConfig,
+    HomeAssistantConfig,
+    ModelConfig,
+    SnapshotsConfig,
+    SpoolConfig,
+    UpdatesConfig,
+)
+from edge.config.mqtt import Address, MqttConfig, broker_address, node_from_host
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Address",
+    "AwsConfig",
+    "AwsMlConfig",
+    "CameraConfig",
+    "CameraKind",
+    "CommandsConfig",
+    "Config",
+    "EventsConfig",
+    "GreengrassConfig",
+    "HealthConfig",
+    "HomeAssistantConfig",
+    "ModelConfig",
+    "MotionConfig",
+    "MqttConfig",
+    "SnapshotsConfig",
+    "SpoolConfig",
+    "UpdatesConfig",
+    "broker_address",
+    "node_from_host",
+]
