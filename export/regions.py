@@ -22,6 +22,7 @@ Constants = dict[str, onnx.TensorProto]
 # Moves or selects values without computing new ones: input and output share scale and zero point.
 CARRIES = frozenset(
     {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Tile", "Expand"}
+    | {"DepthToSpace", "SpaceToDepth"}
     | {"Resize"}  # to the nearest only
 )
 # Computes in 8 bits with scales of its own, in onnxruntime's CPU provider.

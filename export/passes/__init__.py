@@ -7,9 +7,18 @@ from export.passes.fold_batch_norm import fold_batch_norm
 from export.passes.fold_input_scale import fold_input_scale
 from export.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from export.passes.merge_casts import merge_casts
+from export.passes.split_deconvolution import split_deconvolution
 from export.program import Program
 
-__all__ = ["drop_identity", "fold_batch_norm", "fold_input_scale", "fuse_hard_sigmoid", "merge_casts", "optimize"]
+__all__ = [
+    "drop_identity",
+    "fold_batch_norm",
+    "fold_input_scale",
+    "fuse_hard_sigmoid",
+    "merge_casts",
+    "optimize",
+    "split_deconvolution",
+]
 
 
 def optimize(program: Program) -> None:
@@ -18,6 +27,7 @@ def optimize(program: Program) -> None:
     drop_identity(program)
     fold_batch_norm(program)
     fold_input_scale(program)
+    split_deconvolution(program)
     merge_casts(program)
     fuse_hard_sigmoid(program)
     program.prune()

@@ -7,7 +7,14 @@ import onnx
 import pytest
 from onnx import parser
 
-from export.passes import drop_identity, fold_batch_norm, fold_input_scale, fuse_hard_sigmoid, merge_casts
+from export.passes import (
+    drop_identity,
+    fold_batch_norm,
+    fold_input_scale,
+    fuse_hard_sigmoid,
+    merge_casts,
+    split_deconvolution,
+)
 from export.program import Program
 from export.run_onnx import run_model
 
@@ -160,3 +167,64 @@ def test_fold_input_scale_when_two_read_it_then_it_stays():
         k=SCALE, w=numbers(3, 3, 3, 3),
     )  # fmt: skip
     assert apply(fold_input_scale, model, numbers(2, 3, 6, 6)) == ["Mul", "Conv", "Add"]
+
+
+DOUBLED = [*["Conv"] * 4, "Concat", "DepthToSpace"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pads", "more"),
+    [
+        ((4, 4), (1, 1, 1, 1), (0, 0)),
+        ((2, 2), (0, 0, 0, 0), (0, 0)),
+        ((3, 3), (1, 1, 1, 1), (1, 1)),
+        ((3, 3), (0, 0, 1, 1), (0, 0)),
+        ((5, 4), (2, 1, 2, 1), (1, 0)),
+        ((6, 2), (2, 0, 2, 0), (0, 0)),
+    ],
+)
+def test_split_deconvolution_when_it_doubles_its_input_then_four_convolutions_give_the_same(kernel, pads, more):
+    model = parse(
+        f"f (float[N,6,5,7] x) => (float[N,4,10,14] y) {{ y = ConvTranspose<strides=[2,2], kernel_shape={list(kernel)}, "
+        f"pads={list(pads)}, output_padding={list(more)}>(x, w, k) }}",
+        w=numbers(6, 4, *kernel), k=numbers(4),
+    )  # fmt: skip
+    assert apply(split_deconvolution, model, numbers(2, 6, 5, 7)) == DOUBLED
+
+
+def test_split_deconvolution_when_only_a_relu_reads_it_then_each_convolution_has_its_own():
+    model = parse(
+        "f (float[N,6,5,7] x) => (float[N,4,10,14] y) { c = ConvTranspose<strides=[2,2], pads=[1,1,1,1]>(x, w)\n"
+        "y = Relu(c) }",
+        w=numbers(6, 4, 4, 4),
+    )  # fmt: skip
+    assert apply(split_deconvolution, model, numbers(2, 6, 5, 7)) == [*["Conv", "Relu"] * 4, *DOUBLED[4:]]
+
+
+def test_split_deconvolution_when_its_result_is_also_read_elsewhere_then_the_relu_stays_where_it_is():
+    model = parse(
+        "f (float[N,6,5,7] x) => (float[N,4,10,14] y) { c = ConvTranspose<strides=[2,2], pads=[1,1,1,1]>(x, w)\n"
+        "r = Relu(c)\n y = Add(r, c) }",
+        w=numbers(6, 4, 4, 4),
+    )  # fmt: skip
+    assert apply(split_deconvolution, model, numbers(2, 6, 5, 7)) == [*DOUBLED, "Relu", "Add"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "weights", "size"),
+    [
+        ("strides=[2,2], group=2, pads=[1,1,1,1]", (6, 2, 4, 4), (10, 14)),
+        ("strides=[2,2]", (6, 4, 4, 4), (12, 16)),
+        ("strides=[1,1], pads=[1,1,1,1]", (6, 4, 3, 3), (5, 7)),
+        ("strides=[2,1], pads=[1,1,1,1]", (6, 4, 4, 3), (10, 7)),
+        ("strides=[4,4], pads=[2,2,2,2]", (6, 4, 8, 8), (20, 28)),
+        ("strides=[2,2], dilations=[2,2], pads=[1,1,2,2]", (6, 4, 3, 3), (10, 14)),
+        ("strides=[2,2], kernel_shape=[1,1], output_padding=[1,1]", (6, 4, 1, 1), (10, 14)),
+    ],
+)
+def test_split_deconvolution_when_it_is_another_kind_then_it_stays(attributes, weights, size):
+    model = parse(
+        f"f (float[N,6,5,7] x) => (float[N,4,{size[0]},{size[1]}] y) {{ y = ConvTranspose<{attributes}>(x, w) }}",
+        w=numbers(*weights),
+    )
+    assert apply(split_deconvolution, model, numbers(2, 6, 5, 7)) == ["ConvTranspose"]
