@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 RESULTS = Path(__file__).with_name("results")
 FIGURES = {
     "heads": "P4: the whole float bundle over the bare convolution trunk of the same net, one thread",
-    "mxnet": "P5: the float bundle against MXNet on the same weights, its CPU fusion on, one thread",
+    "mxnet": "P5: the float bundle against MXNet, fused or as a block, on the same weights, one thread",
     "quantization": "P6: int8 against float on trained weights, stock CPU provider, one thread: accuracy, size, speed",
     "int8speed": "P6: int8 against float on the zoo's nets, random weights, stock CPU provider, one thread",
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
