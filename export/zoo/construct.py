@@ -110,9 +110,10 @@ def _export(net: Any, entry: ZooNet, size: tuple[int, int], out_dir: Path) -> tu
             net(*samples)
         except (ValueError, mx.MXNetError) as exc:
             cause = next((line for line in str(exc).splitlines() if "Check failed" in line), str(exc))
+            hint = f"; its usual size is {entry.input_hw[0]}x{entry.input_hw[1]}" if size != entry.input_hw else ""
             raise ExportError(
-                f"{entry.name} does not take pictures of {size[0]}x{size[1]}; its usual size is "
-                f"{entry.input_hw[0]}x{entry.input_hw[1]} ({cause.rsplit('Check failed: ')[-1][:200]})"
+                f"{entry.name} does not take pictures of {size[0]}x{size[1]}{hint} "
+                f"({cause.rsplit('Check failed: ')[-1][:200]})"
             ) from exc
         prefix = out_dir / entry.name
         net.export(str(prefix), epoch=0)

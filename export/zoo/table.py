@@ -70,6 +70,11 @@ _FRAMES: Final = (
     (r"", None),
 )
 
+_UNSUPPORTED: Final = {
+    "_int8": "pre-quantized: its weights can only be downloaded",
+    "_gn": "GluonCV's GroupNorm gives Reshape an argument that MXNet 1.9 refuses",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ZooNet:
@@ -134,7 +139,7 @@ def _describe(name: str) -> ZooNet:
         classes=_classes(name, task),
         mean=mean,
         std=std,
-        unsupported="pre-quantized: its weights can only be downloaded" if name.endswith("_int8") else "",
+        unsupported=next((why for ending, why in _UNSUPPORTED.items() if name.endswith(ending)), ""),
         frames=next(found for pattern, found in _FRAMES if re.search(pattern, name)),
     )
 

@@ -47,9 +47,10 @@ def test_build_when_a_net_needs_classes_then_the_error_says_so(tmp_path):
         zoo.build("ssd_300_mobilenet0.25_custom", out_dir=tmp_path, random_seed=1)
 
 
-def test_build_when_the_net_is_prequantized_then_the_error_says_why(tmp_path):
-    with pytest.raises(ExportError, match="pre-quantized"):
-        zoo.build("mobilenet1.0_int8", out_dir=tmp_path, random_seed=1)
+@pytest.mark.parametrize(("name", "why"), [("mobilenet1.0_int8", "pre-quantized"), ("resnet50_v1b_gn", "GroupNorm")])
+def test_build_when_a_net_cannot_be_built_then_the_error_says_why(tmp_path, name, why):
+    with pytest.raises(ExportError, match=f"{name} cannot be built: .*{why}"):
+        zoo.build(name, out_dir=tmp_path, random_seed=1)
 
 
 def test_build_when_the_seed_is_the_same_then_the_weights_are(tmp_path):
