@@ -12,6 +12,8 @@ import statistics
 import time
 from typing import Any
 
+import cv2
+
 from edge.cameras import Camera, NeverStop, Opening, Settings, open_camera
 from edge.cameras.remote import Remote
 from edge.clock import Clock
@@ -28,6 +30,8 @@ def measure() -> list[dict[str, Any]]:
     """A row for each way to read, one for what the process adds, one for the agent's side of a gated camera."""
     settings = Settings(kind="pattern", source="pattern", fps=_FPS, width=1920, height=1080)
     opening = Opening(settings, Clock(), NeverStop())
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # as the agent does: OpenCV's pool spins
     remote = Remote(settings)
     ages: dict[str, list[float]] = {"in the agent's process": [], "through a reader's process": []}
     added, used = [], []
@@ -41,6 +45,7 @@ def measure() -> list[dict[str, Any]]:
             used.append(cpu)
     finally:
         remote.close()
+        cv2.setNumThreads(before)
     rows = [{"what": what, **(percentiles(found) or {})} for what, found in ages.items()]
     return [
         *({"what": f"{row['what']}: age in ms", "p50": row["p50"], "p99": row["p99"]} for row in rows),

@@ -356,7 +356,9 @@ class Agent:
     def publish_health(self) -> None:
         """One `health` message."""
         model = {"provider": self._provider, "fell_away": self._fell_away}
-        self._report.health(lambda: dict(self._slots.dropped), {"model": model, "outbox": self._delivery.figures()})
+        dropped = self._slots.dropped
+        counts = {reader.name: {"dropped": dropped[reader.name], **reader.refused} for reader in self._readers}
+        self._report.health(counts, {"model": model, "outbox": self._delivery.figures()})
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended."""

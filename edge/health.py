@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 __all__ = ["Health", "percentiles"]
 
 _KEPT = 2048
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float] | None:
@@ -91,8 +93,11 @@ class Health:
         with self._lock:
             return [name for name, state in self._states.items() if state == "online"]
 
-    def figures(self, dropped: dict[str, int]) -> dict[str, Any]:
-        """The payload's part that is known here; rates and percentiles since it was last asked for."""
+    def figures(self, counts: Mapping[str, Mapping[str, int]] = _NOTHING) -> dict[str, Any]:
+        """The payload's part that is known here; rates and percentiles since it was last asked for.
+
+        `counts` are what others know of each camera: frames that its slot dropped, and what `Source.refused` says.
+        """
         with self._lock:
             now = self._mono()
             seconds, self._flushed = max(1e-9, now - self._flushed), now
@@ -102,7 +107,8 @@ class Health:
                     "frames": self._read[name],
                     "inferred": self._used[name],
                     "gated": self._gated[name],
-                    "dropped": dropped.get(name, 0),
+                    "dropped": 0,
+                    **counts.get(name, _NOTHING),
                     "fps": round((self._used[name] - self._used_before[name]) / seconds, 2),
                 }
                 for name in self._read

@@ -1,7 +1,7 @@
 """What a node says about itself: its birth, its health, and how its cameras are."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.delivery.outbox import Outbox
@@ -52,9 +52,9 @@ class Report:
         payload = self._payloads.camera_state(camera, state, reason, step)
         self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True, history=True)
 
-    def health(self, dropped: Callable[[], dict[str, int]], extra: Mapping[str, Any]) -> None:
-        """`health`, with the frames each camera's slot dropped and what else is known."""
-        figures = {**self._health.figures(dropped()), **extra}
+    def health(self, counts: Mapping[str, Mapping[str, int]], extra: Mapping[str, Any]) -> None:
+        """`health`, with what was counted of each camera elsewhere and what else is known."""
+        figures = {**self._health.figures(counts), **extra}
         payload = self._payloads.health(figures)
         self._put(("health",), payload, Importance.C, qos=0, last_value=False, lifetime_s=_HEALTH_LIFE_S)
 

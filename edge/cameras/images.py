@@ -58,6 +58,8 @@ class _Images:
             return self._opening.now()
         if not self._good:
             raise CameraError(f"{self._folder}: none of its pictures can be read")
+        if self._pace is not None and self._opening.settings.loop:
+            self._pace.wait()  # the last one has its time too, or a folder of one would be read without a pause
         return None
 
     def retrieve(self, into: Image | None = None) -> Image:  # noqa: ARG002 - it is decoded already

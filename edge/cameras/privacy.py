@@ -1,6 +1,6 @@
 """Privacy masks: parts of a camera's picture that nothing behind this line ever sees, neither a model nor an encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -39,6 +39,11 @@ class Masked:
     def __call__(self, opening: Opening) -> Camera:
         """Opens it."""
         return _MaskedCamera(self._source(opening), self._polygons)
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """The source's."""
+        return self._source.refused
 
     def kill(self) -> None:
         """Kills the process that reads it, where there is one."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from edge.cameras.camera import Camera, Opening, Settings
@@ -49,6 +50,10 @@ class Source(Protocol):
             CameraError: when it is away.
         """
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """What came of it and was not looked at, and what had to be done: by name how often. Any thread may ask."""
+
     def kill(self) -> None:
         """Kills the process that reads it, where there is one."""
 
@@ -85,6 +90,7 @@ class CameraReader:
         self._told: set[str] = set()
         self._frame_id = 0
         # A live camera's process lets no more pass than wanted; here it would be too late to save the decoding.
+        self._refused_before: dict[str, int] = {}
         self._cap = Cap(None if settings.live or settings.kind in {"images", "pattern"} else settings.fps)
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
 
@@ -105,6 +111,12 @@ class CameraReader:
         self._next = settings, source
         self._anew.set()
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """`Source.refused`, over every way in which the camera was read."""
+        before, now = self._refused_before, self._source.refused
+        return {name: before.get(name, 0) + now.get(name, 0) for name in {**before, **now}}
+
     def join(self, timeout_s: float) -> bool:
         """Whether the thread has ended within the time."""
         self._thread.join(timeout_s)
@@ -118,6 +130,7 @@ class CameraReader:
         while not (ended or self._stop.is_set()):
             if self._next is not None:
                 self._source.close()
+                self._refused_before = self.refused
                 (self._settings, self._source), self._next = self._next, None
             try:
                 ended = self._read_until_it_ends(Opening(self._settings, self._clock, self._stop))

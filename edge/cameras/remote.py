@@ -1,5 +1,6 @@
 """A live camera, read by a process of its own: its frames are looked at where that process has put them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from edge.cameras.camera import Camera, Opening, Settings
@@ -41,9 +42,10 @@ class Remote:
         return _RemoteCamera(process, self.judge, opening)
 
     @property
-    def restarts(self) -> int:
-        """How often the process had to be started again."""
-        return max(0, self._process.started - 1)
+    def refused(self) -> Mapping[str, int]:
+        """Repeats of a picture, what was no whole picture of its time, and how often the process was started again."""
+        judge, restarts = self.judge, max(0, self._process.started - 1)
+        return {"repeated": judge.repeated, "damaged": judge.damaged, "restarts": restarts}
 
     def kill(self) -> None:
         """Kills the process; the next opening starts another."""

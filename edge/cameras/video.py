@@ -55,6 +55,8 @@ class _Video:
                 raise CameraError(f"{self._path}: holds no frame that can be read")
             if self._expected > 0 and self._frames < 0.9 * self._expected and not self._opening.settings.start_s:
                 log.warning("%s: ended after %d of %d frames; truncated?", self._path, self._frames, self._expected)
+            if self._pace is not None and self._opening.settings.loop:
+                self._pace.wait()  # the last frame has its time too, however short the file
             return None
         self._frames += 1
         if self._pace is not None:

@@ -9,9 +9,9 @@ import bundles
 import cv2
 import numpy as np
 import pytest
-from camera_parts import opening, reading, until
+from camera_parts import opening, reading, settings_of, until
 
-from edge.cameras import OPENERS, open_camera
+from edge.cameras import OPENERS, Opening, open_camera
 from edge.clock import Clock
 from edge.config import CameraConfig
 from edge.errors import CameraError
@@ -48,6 +48,42 @@ def test_video_when_fast_then_every_frame_comes_in_order_and_upright(video):
         assert image.shape == (120, 160, 3)
         assert image.dtype == np.uint8
         assert centre_of_red(image) == pytest.approx((26 + 2 * i, 56), abs=1)
+
+
+class Waits:
+    """A stop sign with a clock that runs while somebody waits."""
+
+    def __init__(self):
+        self.now_ns = 0
+
+    def is_set(self):
+        return False
+
+    def wait(self, seconds):
+        self.now_ns += round(seconds * 1e9)
+        return False
+
+
+@pytest.mark.parametrize("kind", ["images", "video"])
+def test_file_when_it_is_short_and_looped_then_its_pace_is_kept_from_one_round_to_the_next(kind, tmp_path):
+    if kind == "video":
+        source = bundles.squares_video(tmp_path / "v.avi", [{"red": (10, 40, 32)}], fps=4)
+    else:
+        source = tmp_path / "a.png"
+        cv2.imwrite(str(source), np.zeros((32, 32, 3), np.uint8))
+    waits = Waits()
+    clock = Clock(wall_ns=lambda: 0, mono_ns=lambda: waits.now_ns)
+    fps = {"images": 4.0}.get(kind)
+    given = Opening(settings_of(source, loop=True, **({"fps": fps} if fps else {})), clock, waits)
+
+    taken = []
+    for _ in range(8):
+        camera = open_camera(given)
+        while (taken_ns := camera.grab()) is not None:
+            taken.append(taken_ns)
+        camera.close()
+
+    assert taken == [i * 250_000_000 for i in range(8)]
 
 
 def test_video_when_native_then_it_takes_its_own_time(video):
@@ -240,6 +276,7 @@ class Scripted:
         self.retrieved = 0
         self.closed = 0
         self.killed = 0
+        self.refused = {}
 
     def __call__(self, opening):
         self.opening = opening

@@ -239,7 +239,7 @@ def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_vali
         health.frame_used("door", age_ms=5, pre_ms=1, infer_ms=3, post_ms=1)
     outbox = dict.fromkeys(("connects", "sent", "refused", "dead", "depth", "bytes"), 0)
     outbox |= {"connected": True, "dropped": dict.fromkeys(("NOW_OR_NEVER", "C", "B", "A"), 0), "alarms": ["disk-full"]}
-    report.health(lambda: {"door": 2}, {"outbox": outbox})
+    report.health({"door": {"dropped": 2, "damaged": 1}}, {"outbox": outbox})
 
     told = {t: (b, m) for t, b, m in kept.all()}
 
@@ -254,6 +254,7 @@ def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_vali
         "inferred": 10,
         "gated": 0,
         "dropped": 2,
+        "damaged": 1,
         "fps": 5.0,
     }
     assert told["info"][0]["labels"][1] == {"label": "traffic light", "topic": "traffic_light-1"}

@@ -166,6 +166,8 @@ def test_mask_when_a_source_is_masked_then_all_else_is_the_cameras_own():
             calls.append("closed")
 
     class Source:
+        refused = {"damaged": 2}  # noqa: RUF012 - never changed
+
         def __call__(self, opening):
             calls.append(opening)
             return Camera()
@@ -181,6 +183,7 @@ def test_mask_when_a_source_is_masked_then_all_else_is_the_cameras_own():
     assert camera.grab() == 7
     assert camera.retrieve().max() == 0
     camera.close()
+    assert source.refused == {"damaged": 2}
     source.kill()
     source.close()
     assert calls == ["opening", "closed", "killed", "ended"]

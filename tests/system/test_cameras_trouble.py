@@ -9,6 +9,9 @@ import numpy as np
 import psutil
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.scoreboard.faulty import HttpCamera
+from edge.cameras.pattern import draw_pattern
+
 
 def test_run_when_a_camera_is_absent_then_the_others_go_on_and_it_is_told_once(
     broker, listen, run_agent, config, tmp_path
@@ -113,6 +116,25 @@ def test_run_when_nothing_moves_then_the_model_rests_and_a_switch_wakes_it(broke
     subscriber.client.publish("edge/n1/c/motion/set", "OFF", qos=1)
     subscriber.wait_for("c/motion/state", lambda s: s == "OFF")
     subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["inferred"] > before + 10)
+
+
+def test_run_when_a_stream_freezes_and_truncates_then_health_counts_what_was_not_looked_at(
+    broker, listen, run_agent, config
+):
+    camera = HttpCamera(lambda n: draw_pattern(n, np.empty((120, 160, 3), np.uint8)), fps=25)
+    try:
+        subscriber = listen(broker)
+        run_agent(config(broker, f'[cameras.c]\nsource = "{camera.url}"\nfrozen_s = 1\nread_timeout_s = 1'))
+        subscriber.wait_for("c/state", lambda s: s["state"] == "online")
+        camera.set("freeze")
+        frozen = subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["repeated"] > 10)["cameras"]["c"]
+        camera.set("cut-scan")
+        subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["damaged"] > 10)
+        restarted = subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["restarts"] > 0)["cameras"]["c"]
+    finally:
+        camera.close()
+    assert frozen["damaged"] == 0
+    assert restarted["frames"] == frozen["frames"], "none of them was looked at"
 
 
 def bundles_path(config):
