@@ -2,7 +2,8 @@
 
 from edge.spool.age import AgeClock
 from edge.spool.bounds import Bounds
+from edge.spool.ledger import Drop
 from edge.spool.record import Record
-from edge.spool.spool import Drop, Spool
+from edge.spool.spool import Spool
 
 __all__ = ["AgeClock", "Bounds", "Drop", "Record", "Spool"]

@@ -33,6 +33,10 @@ class Backlog:
         """Whether a row is still to come out of here."""
         return self._cursor < row <= self.mark
 
+    def reach(self, row: int) -> None:
+        """What is on the disk now, and what waits in memory up to a row, is backlog too."""
+        self.mark = max(self.mark, self._disk.last_row, row)
+
     def restart(self) -> None:
         """Begins again with the oldest row."""
         self._cursor = 0

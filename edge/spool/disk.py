@@ -12,6 +12,7 @@ from edge.spool.ballast import Ballast
 from edge.spool.bounds import Bounds
 from edge.spool.errors import StoreCorruptError, StoreError, StoreFullError, translated
 from edge.spool.evict import Lost, evict, write_lost
+from edge.spool.ledger import Drop
 from edge.spool.record import RANKS, Record
 from edge.spool.salvage import salvage, set_aside
 from edge.spool.store import Store
@@ -165,7 +166,7 @@ class Disk:
             except (StoreError, StoreCorruptError) as e:
                 log.info("attempts of row %d not noted: %s", record.row, e)
 
-    def drops(self) -> list[tuple[int, str, int | None, int | None, int]]:
+    def drops(self) -> list[Drop]:
         """What was given up and not yet told."""
         return self._attempt(lambda store: store.ledger.drops(), [])
 

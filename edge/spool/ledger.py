@@ -1,13 +1,25 @@
 """What did not go the usual way: messages that can never be sent, and what was given up and has to be told."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from edge.spool.record import Record
+from edge.spool.record import RANKS, Record
 
-__all__ = ["Ledger"]
+__all__ = ["Drop", "Ledger"]
 
 MAX_DROP_RANGES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something that was given up: how many of a class, with which sequence numbers, and why."""
+
+    letter: str
+    reason: str
+    first_seq: int | None
+    last_seq: int | None
+    count: int
 
 
 class Ledger:
@@ -66,9 +78,10 @@ class Ledger:
                     (rank, reason, first, last, count),
                 )
 
-    def drops(self) -> list[tuple[int, str, int | None, int | None, int]]:
-        """What was given up and not yet told: (rank, reason, first_seq, last_seq, count)."""
-        return self._db.execute("SELECT rank, reason, first_seq, last_seq, count FROM drops ORDER BY n").fetchall()  # type: ignore[no-any-return]
+    def drops(self) -> list[Drop]:
+        """What was given up and not yet told."""
+        rows = self._db.execute("SELECT rank, reason, first_seq, last_seq, count FROM drops ORDER BY n").fetchall()
+        return [Drop(RANKS.get(rank, "C"), *rest) for rank, *rest in rows]
 
     def forget_drops(self) -> None:
         """They are told: inside the transaction that queues the receipts."""

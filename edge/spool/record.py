@@ -56,3 +56,17 @@ class Record:
     def letter(self) -> str:
         """The class of the contract."""
         return RANKS[self.rank if self.rank >= 0 else self.rank + KEPT]
+
+    def again(self) -> "Record":
+        """A last value told again; the transport may still hold the one before."""
+        return Record(
+            self.topic,
+            self.body,
+            self.rank,
+            qos=self.qos,
+            retain=self.retain,
+            stamped=self.stamped,
+            properties=self.properties,
+            last_value=True,
+            volatile=True,
+        )

@@ -9,9 +9,7 @@ goes first, and at once.
 """
 
 import logging
-from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,14 @@ from edge.spool.backlog import Backlog
 from edge.spool.bounds import Bounds
 from edge.spool.disk import Disk
 from edge.spool.inbox import Inbox
-from edge.spool.record import KEPT, RANKS, Record
+from edge.spool.ledger import Drop
+from edge.spool.record import KEPT, Record
 from edge.spool.store import open_sqlite
 from edge.spool.suspects import Suspects
+from edge.spool.turns import Turns
+from edge.spool.unsaved import Unsaved
 
-__all__ = ["Drop", "Spool"]
+__all__ = ["Spool"]
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +33,6 @@ _DELETE_EVERY_S = 0.1
 _DELETE_ROWS = 200
 _SWEEP_EVERY_S = 30.0
 _TELL_EVERY_S = 1.0
-_SHED_SHARE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Something that was given up: how many of a class, with which sequence numbers, and why."""
-
-    letter: str
-    reason: str
-    first_seq: int | None
-    last_seq: int | None
-    count: int
 
 
 class Spool:
@@ -71,21 +60,13 @@ class Spool:
         self.disk = Disk(path, bounds=bounds, clock=clock, mono_s=mono_s, connect=connect)
         self.inbox = Inbox(max_bytes=bounds.memory_bytes, wake=wake)
         self.inbox.start_after(self.disk.last_row)
-        self._backlog = Backlog(self.disk, per_s=bounds.drain_per_s, mono_s=mono_s)
-        self._suspects = Suspects(bounds.suspect_after)
-        self._unsaved: OrderedDict[int, Record] = OrderedDict()
-        self._unsaved_bytes = 0
-        self._unsaved_since_s = 0.0
+        self.unsaved = Unsaved()
         self._accepted_row = self.disk.last_row
-        self._fresh: deque[Record] = deque()
-        self._fresh_bytes = 0
-        self._again: deque[Record] = deque()
-        self._flight: OrderedDict[int, Record] = OrderedDict()
         self._done: set[int] = set()
         self._done_since_s = 0.0
         self._last: dict[str, Record] = {}
-        self._held: set[str] = set()
-        self._in_order = False
+        backlog = Backlog(self.disk, per_s=bounds.drain_per_s, mono_s=mono_s)
+        self.turns = Turns(backlog, Suspects(bounds.suspect_after), self.unsaved, self._done, self._worthless)
         self._connected = False
         self._swept_s = self._told_s = mono_s()
 
@@ -96,16 +77,15 @@ class Spool:
     def connected(self) -> None:
         """A connection stands: what is accepted from now on is fresh, and last values are told again."""
         self.tick()
-        self._to_backlog()
+        self.turns.start_over()
         self._connected = True
-        self._suspects.connected()
-        self._backlog.slow_start()
-        self._in_order = self.depth <= self.bounds.in_order_rows
+        in_order = self.depth <= self.bounds.in_order_rows
+        self.turns.connected(in_order=in_order)
         self._tell_drops()
         for record in list(self._last.values()):
             # One that still waits, and goes first, tells itself.
-            if record.volatile or record.gone or not self._in_order:
-                self.inbox.put(_copy(record))
+            if record.volatile or record.gone or not in_order:
+                self.inbox.put(record.again())
         self._collect()
 
     def disconnected(self, *, lost: bool) -> None:
@@ -113,34 +93,31 @@ class Spool:
         self._connected = False
         self._collect()
         if lost:
-            suspect = self._suspects.lost(list(self._flight.values()))
-            if suspect is not None and self._suspects.proven(suspect):
+            suspect = self.turns.suspects.lost(list(self.turns.flight.values()))
+            if suspect is not None and self.turns.suspects.proven(suspect):
                 self.bury(suspect, f"the connection broke {suspect.attempts} times with it under way")
             elif suspect is not None and suspect.saved:
                 self.disk.attempted(suspect)
         self._commit()
-        self._to_backlog()
+        self.turns.start_over()
 
     def take(self) -> Record | None:
         """The next to send; it stays the spool's until `done`, `later` or `bury`."""
-        if any(row in self._suspects for row in list(self._flight)[:1]):
-            return None
-        record = self._next()
+        record = self.turns.take()
         if record is not None:
             last = self._last.get(record.topic)
             record.newest = last is not None and last.row == record.row
-            self._flight[record.row] = record
         return record
 
     def done(self, record: Record) -> None:
         """The broker has it."""
-        self._suspects.acknowledged(record.row)
+        self.turns.suspects.acknowledged(record.row)
         last = self._last.get(record.topic)
         if last is not None and last.row == record.row:
             last.gone = True
-        if self.bounds.keep_acknowledged and record.row in self._unsaved:
+        if self.bounds.keep_acknowledged and record.row in self.unsaved:
             # Kept for replay: it is written too, as a row that has been delivered.
-            self._flight.pop(record.row, None)
+            self.turns.flight.pop(record.row, None)
             record.gone = True
             record.rank -= KEPT
         else:
@@ -148,22 +125,17 @@ class Spool:
 
     def later(self, record: Record) -> None:
         """The broker did not want it now; it goes first when asked for again."""
-        self._flight.pop(record.row, None)
-        if not record.gone and not self._backlog.will_read(record.row):
-            self._again.append(record)
+        self.turns.later(record)
 
     def hold(self, record: Record) -> None:
         """The broker does not let us write to this topic: all of it stays here until `release`, and the rest flows."""
-        self._flight.pop(record.row, None)
-        self._held.add(record.topic)
+        self.turns.hold(record)
 
     def release(self, topics: Collection[str]) -> None:
         """What was held of these topics may be tried again, in its order."""
-        if not self._held.isdisjoint(topics):
-            self._held.difference_update(topics)
+        if not self.turns.held.isdisjoint(topics):
             self._commit()
-            self._to_backlog(keep_flight=True)
-            self._backlog.restart()
+            self.turns.release(topics)
 
     def bury(self, record: Record, reason: str) -> None:
         """The broker will never take this one: it is kept among the dead letters, and what went is told."""
@@ -175,24 +147,24 @@ class Spool:
         """Takes what was put, and commits when it is time."""
         self._collect()
         now = self._mono_s()
-        late = bool(self._unsaved) and now >= self._unsaved_since_s + self.bounds.group_s
-        many = len(self._unsaved) >= self.bounds.group_rows
+        late = bool(self.unsaved) and now >= self.unsaved.since_s + self.bounds.group_s
+        many = len(self.unsaved) >= self.bounds.group_rows
         acks = bool(self._done) and (now >= self._done_since_s + _DELETE_EVERY_S or len(self._done) >= _DELETE_ROWS)
         if late or many or acks:
             self._commit()
         elif self.disk.pending:
-            self.disk.commit([], [], self._flight.keys())
+            self.disk.commit([], [], self.turns.flight.keys())
         if now >= self._swept_s + _SWEEP_EVERY_S:
             self._swept_s = now
-            self.disk.sweep(self._flight.keys())
+            self.disk.sweep(self.turns.flight.keys())
         if self._connected and self.disk.untold and now >= self._told_s + _TELL_EVERY_S:
             self._tell_drops()
 
     def due_s(self) -> float | None:
         """Seconds until `tick` has something to do; None when nothing waits."""
         times = []
-        if self._unsaved:
-            times.append(self._unsaved_since_s + self.bounds.group_s)
+        if self.unsaved:
+            times.append(self.unsaved.since_s + self.bounds.group_s)
         if self._done:
             times.append(self._done_since_s + _DELETE_EVERY_S)
         if self.disk.retry_at_s is not None:
@@ -201,7 +173,7 @@ class Spool:
 
     def backlog_due_s(self) -> float | None:
         """Seconds until `take` may give another row of the backlog; None when it has none."""
-        return self._backlog.due_s() if self._connected else None
+        return self.turns.backlog.due_s() if self._connected else None
 
     def life_left_s(self, record: Record) -> int | None:
         """Seconds until a record is worth nothing; None when it always is worth something."""
@@ -211,8 +183,7 @@ class Spool:
         """Sends rows that were kept after their acknowledgement again; how many there are."""
         self._collect()
         self._commit()
-        self._to_backlog(keep_flight=True)
-        self._backlog.restart()
+        self.turns.release(())
         return self.disk.replay(first_seq, last_seq)
 
     def forget(self, last_seq: int) -> int:
@@ -238,14 +209,13 @@ class Spool:
         for record in records:
             record.saved = True
             if self._connected:
-                self._fresh.append(record)
-                self._fresh_bytes += record.size
+                self.turns.add(record)
 
     def flush(self) -> bool:
         """Commits everything now; False when the disk does not take it."""
         self._collect()
         self._commit()
-        return not self._unsaved
+        return not self.unsaved
 
     def close(self) -> None:
         """Commits and lets go of the file."""
@@ -255,14 +225,14 @@ class Spool:
     @property
     def depth(self) -> int:
         """Records that wait or are under way."""
-        volatile = sum(r.volatile for r in (*self._flight.values(), *self._fresh, *self._again))
-        return self.inbox.depth + len(self._unsaved) + volatile + max(0, self.disk.depth - len(self._done))
+        return self.inbox.depth + len(self.unsaved) + self.turns.volatile + max(0, self.disk.depth - len(self._done))
 
     @property
     def committed_row(self) -> int:
         """The newest row that is on the disk, or was acknowledged or given up, with all before it."""
         newest = self._accepted_row
-        return next(iter(self._unsaved), newest + 1) - 1
+        first = self.unsaved.first_row
+        return newest if first is None else first - 1
 
     def _collect(self) -> None:
         came, lost = self.inbox.drain()
@@ -273,14 +243,14 @@ class Spool:
                 self.bury(record, record.refused)
             else:
                 self._accept(record)
-        if self._fresh_bytes > self.bounds.fresh_bytes and "disk-error" not in self.disk.alarms:
+        if self.turns.fresh_bytes > self.bounds.fresh_bytes and "disk-error" not in self.disk.alarms:
             # More is coming than goes: from here on it is backlog, which lives on the disk alone.
             self._commit()
-            self._to_backlog(keep_flight=True)
-        if self._unsaved_bytes > self.bounds.memory_bytes:
+            self.turns.step_back()
+        if self.unsaved.bytes > self.bounds.memory_bytes:
             self._commit()
-        if self._unsaved_bytes > self.bounds.memory_bytes:
-            self._shed()
+        if self.unsaved.bytes > self.bounds.memory_bytes:
+            self.disk.note_drops("full", self.unsaved.shed(self.bounds.memory_bytes, self.turns.flight.keys()))
 
     def _accept(self, record: Record) -> None:
         record.born_s = self._clock.now_s()
@@ -288,113 +258,44 @@ class Spool:
             record.expires_s = record.born_s + max(1, int(record.lifetime_s))
         if record.last_value:
             before = self._last.get(record.topic)
-            if before is not None and before.volatile and before.row not in self._flight:
+            if before is not None and before.volatile and before.row not in self.turns.flight:
                 before.gone = True
             self._last[record.topic] = record
         if record.volatile:
             if not self._connected:
                 return
         else:
-            if not self._unsaved:
-                self._unsaved_since_s = self._mono_s()
-            self._unsaved[record.row] = record
-            self._unsaved_bytes += record.size
+            self.unsaved.add(record, self._mono_s())
             if record.seq is not None:
                 self.disk.reach_seq(record.seq)
         self._accepted_row = record.row
         if self._connected:
-            self._fresh.append(record)
-            self._fresh_bytes += record.size
+            self.turns.add(record)
 
     def _commit(self) -> None:
-        written = self.disk.commit(list(self._unsaved.values()), sorted(self._done), self._flight.keys())
+        written = self.disk.commit(list(self.unsaved), sorted(self._done), self.turns.flight.keys())
         if written is None:
             return
         self._done.clear()
         for record in written:
             record.saved = True
-        self._unsaved.clear()
-        self._unsaved_bytes = 0
+        self.unsaved.clear()
         evicted = self.disk.take_evicted()
         if evicted:
-            self._backlog.give_up(evicted)
-            for record in (*self._again, *self._fresh, *self._suspects.records()):
-                record.gone = record.gone or record.row in evicted
+            self.turns.give_up(evicted)
         if self.disk.reopened():
-            self._backlog.restart()
-
-    def _shed(self) -> None:
-        """The disk takes nothing and memory is full: the lowest rank's oldest go, some at once to spare the sorting."""
-        waiting = sorted(
-            (r for r in self._unsaved.values() if r.row not in self._flight), key=lambda r: (r.rank, r.row)
-        )
-        given_up = []
-        for record in waiting:
-            if self._unsaved_bytes <= self.bounds.memory_bytes * (1 - 1 / _SHED_SHARE):
-                break
-            record.gone = True
-            self._unsaved_bytes -= self._unsaved.pop(record.row).size
-            given_up.append(record)
-        self.disk.note_drops("full", given_up)
+            self.turns.backlog.restart()
 
     def _remove(self, record: Record) -> None:
-        self._flight.pop(record.row, None)
-        self._suspects.forget(record.row)
+        self.turns.forget(record.row)
         record.gone = True
-        if self._unsaved.pop(record.row, None) is not None:
-            self._unsaved_bytes -= record.size
-        elif not record.volatile:
+        if not self.unsaved.remove(record.row) and not record.volatile:
             if not self._done:
                 self._done_since_s = self._mono_s()
             self._done.add(record.row)
 
-    def _to_backlog(self, *, keep_flight: bool = False) -> None:
-        if not keep_flight:
-            self._flight.clear()
-            self._again.clear()
-            self._backlog.restart()
-        waiting, self._fresh, self._fresh_bytes = self._fresh, deque(), 0
-        for record in waiting:
-            record.replayed = True
-            if keep_flight and record.volatile and self._last.get(record.topic) is record:
-                record.replayed = False
-                self._fresh.append(record)
-                self._fresh_bytes += record.size
-        self._backlog.mark = max(self._backlog.mark, self.disk.last_row, max(self._unsaved, default=0))
-
-    def _next(self) -> Record | None:
-        for record in self._suspects.records():
-            if self._unwanted(record):
-                self._suspects.forget(record.row)
-        suspect = self._suspects.turn(others=bool(self._again or self._fresh or self._backlog.more))
-        if suspect is not None:
-            return None if self._flight else suspect
-        while self._again:
-            record = self._again.popleft()
-            if not self._unwanted(record):
-                return record
-        if self._in_order:
-            older = self._next_older()
-            if older is not None:
-                return older
-            self._in_order = False
-        while self._fresh:
-            record = self._fresh.popleft()
-            self._fresh_bytes -= record.size
-            if not self._unwanted(record):
-                return record
-        return self._next_older()
-
-    def _next_older(self) -> Record | None:
-        return self._backlog.next(
-            self._unsaved.values(),
-            lambda row: row in self._flight or row in self._done,
-            lambda record: self._unwanted(record) or self._suspects.look_at(record),
-            at_once=self._in_order,
-        )
-
-    def _unwanted(self, record: Record) -> bool:
-        if record.gone or record.topic in self._held or record.row in self._done or record.row in self._flight:
+    def _worthless(self, record: Record) -> bool:
+        if record.gone or record.row in self._done:
             return True
         if record.expires_s is not None and self._clock.now_s() >= record.expires_s:
             self.disk.note_drops("expired", [record])
@@ -405,8 +306,8 @@ class Spool:
     def _tell_drops(self) -> None:
         self._told_s = self._mono_s()
         receipts = []
-        for rank, reason, first, last, count in self.disk.drops():
-            record = self._receipt(Drop(RANKS.get(rank, "C"), reason, first, last, count))
+        for drop in self.disk.drops():
+            record = self._receipt(drop)
             record.row = self.inbox.next_row()
             record.born_s = self._clock.now_s()
             receipts.append(record)
@@ -414,18 +315,3 @@ class Spool:
             self.disk.untold = self.disk.pending
         elif self.disk.tell(receipts):
             self._adopted(receipts)
-
-
-def _copy(record: Record) -> Record:
-    """A last value told again; the transport may still hold the one before."""
-    return Record(
-        record.topic,
-        record.body,
-        record.rank,
-        qos=record.qos,
-        retain=record.retain,
-        stamped=record.stamped,
-        properties=record.properties,
-        last_value=True,
-        volatile=True,
-    )

@@ -274,7 +274,7 @@ def test_poison_when_only_the_network_is_bad_then_nothing_is_quarantined_and_ord
     assert world.spool.disk.store.ledger.dead() == []
     for _ in range(2):
         world.spool.connected()
-        if world.spool._suspects._first:
+        if world.spool.turns.suspects._first:
             break
         world.spool.disconnected(lost=True)
     assert seqs(world.deliver()) == list(range(1, 10))
@@ -294,8 +294,8 @@ def test_overload_when_fresh_outruns_the_broker_then_memory_stays_bounded_and_or
     for i in range(1, 2001):
         world.spool.put(event(i, size=2000))
         world.spool.tick()
-    assert sum(r.size for r in world.spool._fresh) <= world.spool.bounds.fresh_bytes
-    assert len(world.spool._unsaved) <= world.spool.bounds.group_rows
+    assert sum(r.size for r in world.spool.turns._fresh) <= world.spool.bounds.fresh_bytes
+    assert len(world.spool.unsaved) <= world.spool.bounds.group_rows
     found = world.deliver()
     assert sorted(seqs(found)) == list(range(1, 2001))
     for replayed in (True, False):

@@ -78,9 +78,9 @@ def test_eio_when_it_lasts_then_memory_stays_bounded_and_the_least_goes_first(fa
         faulty.spool.put(Record("edge/n/health", b"h" * 500, C))
         faulty.spool.put(event(i + 1, size=100))
         faulty.spool.tick()
-    held = sum(r.size for r in faulty.spool._unsaved.values())
+    held = sum(r.size for r in faulty.spool.unsaved)
     assert held <= faulty.bounds.memory_bytes
-    assert [r.seq for r in faulty.spool._unsaved.values() if r.rank == A] == list(range(1, 401))
+    assert [r.seq for r in faulty.spool.unsaved if r.rank == A] == list(range(1, 401))
     faulty.faults.errors.clear()
     faulty.time.pass_s(60)
     faulty.commit()
