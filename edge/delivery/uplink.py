@@ -151,7 +151,7 @@ class Uplink:
         self._spool.tick()
         now = time.monotonic()
         if topics := self._refusals.due(now):
-            self._spool.release(topics)
+            self._spool.attempt(topics)
         if self._link is not None:
             self._check_answers(now)
         due = now >= self._wake_at
@@ -198,6 +198,11 @@ class Uplink:
             self._note_length(stood_s)
         was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
+        for record, _ in self._under_way.values():
+            if self._refusals.denied(record.topic):
+                # A broker that hangs up on what it denies; the next connection must not begin with the same again.
+                self._spool.hold(record)
+                self._refusals.hold(record.topic, time.monotonic())
         self._under_way.clear()
         self._said.clear()
         self._online_token = None
@@ -268,7 +273,7 @@ class Uplink:
             self._under_way[token] = record, time.monotonic()
 
     def _acknowledged(self, notice: Acknowledged) -> None:
-        record, _ = self._under_way.pop(notice.token, (None, 0.0))
+        record, sent_s = self._under_way.pop(notice.token, (None, 0.0))
         if record is None:  # `status`, or of an older connection
             if notice.token == self._online_token:
                 self._online_token = None
@@ -277,14 +282,15 @@ class Uplink:
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1
             self._alarms.pop("refused", None)
-            self._refusals.taken(record.topic)
             self._spool.done(record)
+            if self._refusals.taken(record.topic, sent_s):
+                self._spool.release({record.topic})
         elif notice.verdict is Verdict.NEVER:
             self._bury(record, notice.reason)
         else:
-            self._not_now(record, notice)
+            self._not_now(record, notice, sent_s)
 
-    def _not_now(self, record: Record, notice: Acknowledged) -> None:
+    def _not_now(self, record: Record, notice: Acknowledged, sent_s: float) -> None:
         self._refusals.refused(record.topic, notice.reason)
         if record.volatile or record.letter == "C":
             self._spool.done(record)
@@ -293,7 +299,7 @@ class Uplink:
             self._refusals.hold(record.topic, time.monotonic())
         else:
             self._spool.later(record)
-            self._wake_at = time.monotonic() + self._refusals.pause_s()
+            self._wake_at = self._refusals.pause(time.monotonic(), sent_s)
 
     def _bury(self, record: Record, reason: str) -> None:
         self.dead += 1

@@ -156,6 +156,7 @@ class Disk:
         with self._guarded(), self._giving_up(self.store):
             self.store.delete([record.row])
             self.store.ledger.bury(record, reason, max_rows=self._bounds.dead_rows, max_bytes=self._bounds.dead_bytes)
+            record.saved = False
 
     def attempted(self, record: Record) -> None:
         """Notes on the disk in how many lost connections a row was under way."""

@@ -10,7 +10,10 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    """Records in the order of arrival. It fills up only when the disk hangs: then the lowest rank's oldest goes."""
+    """Records in the order of arrival. It fills up only when the disk hangs: then the lowest rank's oldest goes.
+
+    `came` counts what was ever put in and not given up here, `drained` how far that had come when it was last emptied.
+    """
 
     def __init__(self, *, max_bytes: int, wake: Callable[[], None] = lambda: None) -> None:
         self._max_bytes = max_bytes
@@ -19,6 +22,8 @@ class Inbox:
         self._bytes = 0
         self._row = 0
         self._lost: list[Record] = []
+        self.came = 0
+        self.drained = 0
         self.wake = wake
 
     def start_after(self, row: int) -> None:
@@ -39,9 +44,11 @@ class Inbox:
             record.row = self._row
             self._queues[record.rank].append(record)
             self._bytes += record.size
+            self.came += 1
             while self._bytes > self._max_bytes:
                 lost = next(q for q in self._queues.values() if q).popleft()
                 self._bytes -= lost.size
+                self.came -= 1
                 self._lost.append(lost)
         self.wake()
 
@@ -52,6 +59,7 @@ class Inbox:
             for queue in self._queues.values():
                 queue.clear()
             lost, self._lost, self._bytes = self._lost, [], 0
+            self.drained = self.came
         came.sort(key=lambda r: r.row)
         return came, lost
 
@@ -59,8 +67,3 @@ class Inbox:
     def last_row(self) -> int:
         """The newest number that was given."""
         return self._row
-
-    @property
-    def depth(self) -> int:
-        """Records that wait."""
-        return sum(map(len, self._queues.values()))

@@ -68,6 +68,7 @@ class Spool:
         backlog = Backlog(self.disk, per_s=bounds.drain_per_s, mono_s=mono_s)
         self.turns = Turns(backlog, Suspects(bounds.suspect_after), self.unsaved, self._done, self._worthless)
         self._connected = False
+        self._counted = 0, self.disk.depth
         self._swept_s = self._told_s = mono_s()
 
     def put(self, record: Record) -> None:
@@ -78,8 +79,9 @@ class Spool:
         """A connection stands: what is accepted from now on is fresh, and last values are told again."""
         self.tick()
         self.turns.start_over()
+        self._count()
         self._connected = True
-        in_order = self.depth <= self.bounds.in_order_rows
+        in_order = self._short
         self.turns.connected(in_order=in_order)
         self._tell_drops()
         for record in list(self._last.values()):
@@ -87,6 +89,7 @@ class Spool:
             if record.volatile or record.gone or not in_order:
                 self.inbox.put(record.again())
         self._collect()
+        self._count()
 
     def disconnected(self, *, lost: bool) -> None:
         """It does not stand any more. What was under way waits again; `lost` says that it was not our doing."""
@@ -100,6 +103,7 @@ class Spool:
                 self.disk.attempted(suspect)
         self._commit()
         self.turns.start_over()
+        self._count()
 
     def take(self) -> Record | None:
         """The next to send; it stays the spool's until `done`, `later` or `bury`."""
@@ -107,6 +111,7 @@ class Spool:
         if record is not None:
             last = self._last.get(record.topic)
             record.newest = last is not None and last.row == record.row
+        self._count()
         return record
 
     def done(self, record: Record) -> None:
@@ -122,6 +127,7 @@ class Spool:
             record.rank -= KEPT
         else:
             self._remove(record)
+        self._count()
 
     def later(self, record: Record) -> None:
         """The broker did not want it now; it goes first when asked for again."""
@@ -131,17 +137,23 @@ class Spool:
         """The broker does not let us write to this topic: all of it stays here until `release`, and the rest flows."""
         self.turns.hold(record)
 
+    def attempt(self, topics: Collection[str]) -> None:
+        """Of each of these held topics the oldest may go, alone, to see whether the broker takes it now."""
+        self._commit()
+        self.turns.attempt(topics, in_order=self._short)
+        self._count()
+
     def release(self, topics: Collection[str]) -> None:
-        """What was held of these topics may be tried again, in its order."""
+        """What was held of these topics goes again, in its order; a short backlog before what is fresh."""
         if not self.turns.held.isdisjoint(topics):
             self._commit()
-            self.turns.release(topics)
+            self.turns.release(topics, in_order=self._short)
+            self._count()
 
     def bury(self, record: Record, reason: str) -> None:
         """The broker will never take this one: it is kept among the dead letters, and what went is told."""
-        log.error("dead letter: %s: %s", record.topic, reason)
-        self.disk.bury(record, reason)
-        self._remove(record)
+        self._bury(record, reason)
+        self._count()
 
     def tick(self) -> None:
         """Takes what was put, and commits when it is time."""
@@ -156,9 +168,11 @@ class Spool:
             self.disk.commit([], [], self.turns.flight.keys())
         if now >= self._swept_s + _SWEEP_EVERY_S:
             self._swept_s = now
+            self._commit()
             self.disk.sweep(self.turns.flight.keys())
         if self._connected and self.disk.untold and now >= self._told_s + _TELL_EVERY_S:
             self._tell_drops()
+        self._count()
 
     def due_s(self) -> float | None:
         """Seconds until `tick` has something to do; None when nothing waits."""
@@ -183,8 +197,10 @@ class Spool:
         """Sends rows that were kept after their acknowledgement again; how many there are."""
         self._collect()
         self._commit()
-        self.turns.release(())
-        return self.disk.replay(first_seq, last_seq)
+        self.turns.rewind(in_order=False)
+        count = self.disk.replay(first_seq, last_seq)
+        self._count()
+        return count
 
     def forget(self, last_seq: int) -> int:
         """Lets go of what was kept for replay up to a sequence number; how many bytes that were."""
@@ -204,6 +220,7 @@ class Spool:
             record.expires_s = record.born_s + max(1, int(record.lifetime_s))
         write()
         self._adopted([record])
+        self._count()
 
     def _adopted(self, records: list[Record]) -> None:
         for record in records:
@@ -215,6 +232,7 @@ class Spool:
         """Commits everything now; False when the disk does not take it."""
         self._collect()
         self._commit()
+        self._count()
         return not self.unsaved
 
     def close(self) -> None:
@@ -224,8 +242,9 @@ class Spool:
 
     @property
     def depth(self) -> int:
-        """Records that wait or are under way."""
-        return self.inbox.depth + len(self.unsaved) + self.turns.volatile + max(0, self.disk.depth - len(self._done))
+        """Records that wait or are under way. Any thread may ask: it hears what was true between two steps."""
+        drained, waiting = self._counted
+        return self.inbox.came - drained + waiting
 
     @property
     def committed_row(self) -> int:
@@ -240,7 +259,7 @@ class Spool:
             self.disk.note_drops("overrun", lost)
         for record in came:
             if record.refused is not None:
-                self.bury(record, record.refused)
+                self._bury(record, record.refused)
             else:
                 self._accept(record)
         if self.turns.fresh_bytes > self.bounds.fresh_bytes and "disk-error" not in self.disk.alarms:
@@ -252,6 +271,11 @@ class Spool:
         if self.unsaved.bytes > self.bounds.memory_bytes:
             self.disk.note_drops("full", self.unsaved.shed(self.bounds.memory_bytes, self.turns.flight.keys()))
 
+    def _bury(self, record: Record, reason: str) -> None:
+        log.error("dead letter: %s: %s", record.topic, reason)
+        self.disk.bury(record, reason)
+        self._remove(record)
+
     def _accept(self, record: Record) -> None:
         record.born_s = self._clock.now_s()
         if record.lifetime_s is not None:
@@ -260,6 +284,7 @@ class Spool:
             before = self._last.get(record.topic)
             if before is not None and before.volatile and before.row not in self.turns.flight:
                 before.gone = True
+                self.turns.forget(before.row)
             self._last[record.topic] = record
         if record.volatile:
             if not self._connected:
@@ -289,10 +314,22 @@ class Spool:
     def _remove(self, record: Record) -> None:
         self.turns.forget(record.row)
         record.gone = True
-        if not self.unsaved.remove(record.row) and not record.volatile:
+        if not self.unsaved.remove(record.row) and record.saved:
             if not self._done:
                 self._done_since_s = self._mono_s()
             self._done.add(record.row)
+
+    @property
+    def _short(self) -> bool:
+        """Whether so little waits that it may go before what is fresh."""
+        return self.depth <= self.bounds.in_order_rows
+
+    def _count(self) -> None:
+        """At the end of each step: in the middle of one, a record is in two places or in none."""
+        # What is kept for replay does not wait, though it still is to be written.
+        unsaved = sum(r.rank >= 0 for r in self.unsaved) if self.bounds.keep_acknowledged else len(self.unsaved)
+        on_disk = max(0, self.disk.depth - len(self._done))
+        self._counted = self.inbox.drained, unsaved + self.turns.volatile + on_disk
 
     def _worthless(self, record: Record) -> bool:
         if record.gone or record.row in self._done:

@@ -1,9 +1,11 @@
 """Whose turn it is on the connection that stands.
 
 A suspect goes alone. What the broker put off goes first; then what is fresh, in its order, and the backlog behind it,
-unless that is short: then it goes before all, and at once. Nothing of a held topic goes.
+unless that is short: then it goes before all, and at once. Nothing of a held topic goes, save one that tries whether
+the broker takes it now: were more under way when it changes its mind, it would refuse the older and take the newer.
 """
 
+from bisect import insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 
@@ -37,7 +39,9 @@ class Turns:
         self._worthless = worthless
         self._fresh: deque[Record] = deque()
         self.fresh_bytes = 0
-        self._again: deque[Record] = deque()
+        self._again: list[Record] = []
+        self._volatile: set[int] = set()
+        self._tried: set[str] = set()
         self._held: set[str] = set()
         self._in_order = False
         self.flight: OrderedDict[int, Record] = OrderedDict()
@@ -45,7 +49,7 @@ class Turns:
     @property
     def volatile(self) -> int:
         """How many wait here, or are under way, that are in memory alone."""
-        return sum(r.volatile for r in (*self.flight.values(), *self._fresh, *self._again))
+        return len(self._volatile)
 
     @property
     def held(self) -> frozenset[str]:
@@ -62,6 +66,8 @@ class Turns:
         """A record accepted on this connection."""
         self._fresh.append(record)
         self.fresh_bytes += record.size
+        if record.volatile:
+            self._volatile.add(record.row)
 
     def take(self) -> Record | None:
         """The next, which is under way now."""
@@ -69,6 +75,7 @@ class Turns:
             return None
         record = self._next()
         if record is not None:
+            self._tried.discard(record.topic)
             self.flight[record.row] = record
         return record
 
@@ -76,16 +83,29 @@ class Turns:
         """The broker put it off."""
         self.flight.pop(record.row, None)
         if not record.gone and not self.backlog.will_read(record.row):
-            self._again.append(record)
+            # In its place: one that was tried alone and put off again would else come after those put off with it.
+            insort(self._again, record, key=lambda r: r.row)
 
     def hold(self, record: Record) -> None:
         """Nothing of its topic goes, nor is it under way any more."""
         self.flight.pop(record.row, None)
         self._held.add(record.topic)
 
-    def release(self, topics: Collection[str]) -> None:
-        """These topics may go, from their oldest row on."""
+    def attempt(self, topics: Collection[str], *, in_order: bool) -> None:
+        """The oldest of each of these topics may go; the others stay held."""
+        self._tried |= self._held & set(topics)
+        self.rewind(in_order=in_order)
+
+    def release(self, topics: Collection[str], *, in_order: bool) -> None:
+        """These topics may go."""
         self._held.difference_update(topics)
+        self._tried.difference_update(topics)
+        self.rewind(in_order=in_order)
+
+    def rewind(self, *, in_order: bool) -> None:
+        """Begins again with the oldest row that is not under way; `in_order` says that the backlog goes first."""
+        self._in_order = self._in_order or in_order
+        self._again = [r for r in self._again if r.volatile]
         self.step_back()
         self.backlog.restart()
 
@@ -93,6 +113,7 @@ class Turns:
         """A row is no more."""
         self.flight.pop(row, None)
         self.suspects.forget(row)
+        self._volatile.discard(row)
 
     def give_up(self, rows: Collection[int]) -> None:
         """These rows are no more, and nobody was told yet."""
@@ -104,12 +125,14 @@ class Turns:
         """The connection is another one: everything is backlog."""
         self.flight.clear()
         self._again.clear()
+        self._volatile.clear()
         self.backlog.restart()
         self._to_backlog()
 
     def step_back(self) -> None:
         """What was fresh is backlog from here on, save last values, which are in memory alone."""
         for record in self._to_backlog():
+            self._volatile.discard(record.row)
             if record.volatile and record.last_value and not record.gone:
                 record.replayed = False
                 self.add(record)
@@ -129,9 +152,10 @@ class Turns:
         if suspect is not None:
             return None if self.flight else suspect
         while self._again:
-            record = self._again.popleft()
+            record = self._again.pop(0)
             if not self._unwanted(record):
                 return record
+            self._volatile.discard(record.row)
         if self._in_order:
             older = self._next_older()
             if older is not None:
@@ -142,6 +166,7 @@ class Turns:
             self.fresh_bytes -= record.size
             if not self._unwanted(record):
                 return record
+            self._volatile.discard(record.row)
         return self._next_older()
 
     def _next_older(self) -> Record | None:
@@ -153,4 +178,5 @@ class Turns:
         )
 
     def _unwanted(self, record: Record) -> bool:
-        return record.topic in self._held or record.row in self.flight or self._worthless(record)
+        held = record.topic in self._held and record.topic not in self._tried
+        return held or record.row in self.flight or self._worthless(record)

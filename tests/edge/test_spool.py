@@ -288,6 +288,16 @@ def test_later_when_the_quota_is_exceeded_then_the_same_goes_first_again(world):
     assert seqs(world.deliver()) == [1, 2, 3]
 
 
+def test_later_when_one_is_tried_alone_and_put_off_again_then_it_keeps_its_place(world):
+    world.put(*range(1, 6))
+    world.spool.connected()
+    for record in world.send():
+        world.spool.later(record)
+    for _ in range(3):
+        world.spool.later(world.send(1)[0])
+    assert seqs(world.deliver()) == [1, 2, 3, 4, 5]
+
+
 def test_overload_when_fresh_outruns_the_broker_then_memory_stays_bounded_and_order_holds(world):
     world.spool.connected()
     world.spool.tick()
@@ -307,7 +317,7 @@ def test_inbox_when_the_disk_hangs_then_bounded_and_counted(tmp_path):
     world = World(tmp_path / "spool.db", bounds=replace(SMALL, memory_bytes=100_000))
     for i in range(1, 201):
         world.spool.put(event(i, size=1000))
-    assert world.spool.inbox.depth < 100
+    assert world.spool.depth < 100
     world.commit()
     world.spool.connected()
     found = world.deliver()
@@ -382,6 +392,58 @@ def test_hold_when_a_topic_is_denied_then_it_stays_and_the_others_flow(world):
     assert world.spool.depth == 3
     world.spool.release({first.topic})
     assert seqs(world.deliver()) == [1, 3, 5]
+
+
+def test_attempt_when_a_topic_is_held_then_its_oldest_goes_alone_and_the_rest_once_that_is_taken(tmp_path):
+    world = World(tmp_path / "spool.db", bounds=replace(SMALL, in_order_rows=100))
+    world.put(1, 2, 3)
+    world.spool.connected()
+    denied = world.send()
+    for record in denied:
+        world.spool.hold(record)
+    topic = denied[0].topic
+    world.put(4)
+    for refusals in range(3):
+        world.spool.put(event(100 + refusals, "yard"))
+        world.spool.tick()
+        world.spool.attempt({topic})
+        tried = world.send()
+        assert seqs(tried) == [1, 100 + refusals], "one of the topic that was denied, and the others flow"
+        world.spool.hold(tried[0])
+        world.spool.done(tried[1])
+    world.put(5)
+    world.spool.attempt({topic})
+    first = world.send()
+    assert seqs(first) == [1]
+    world.spool.done(first[0])
+    world.spool.release({topic})
+    world.put(6)
+    assert seqs(world.deliver()) == [2, 3, 4, 5, 6]
+    assert world.spool.depth == 0
+    world.spool.close()
+
+
+def test_depth_when_asked_in_the_middle_of_a_step_then_no_message_counts_twice_or_not_at_all(world):
+    seen = []
+
+    def looking_after(owner, name):
+        does = getattr(owner, name)
+
+        def look(*args):
+            found = does(*args)
+            seen.append(world.spool.depth)
+            return found
+
+        setattr(owner, name, look)
+
+    looking_after(world.spool.disk, "commit")
+    looking_after(world.spool.inbox, "drain")
+    looking_after(world.spool.disk, "bury")
+    world.spool.put(event(1, refused="the topic holds NUL"))
+    world.put(*range(2, 21))
+    world.commit()
+    assert set(seen) <= {20, 19}, "one is a dead letter"
+    assert world.spool.depth == 19
 
 
 def test_state_with_history_when_it_waits_then_told_once_and_as_the_newest(tmp_path):

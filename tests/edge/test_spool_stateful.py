@@ -113,8 +113,11 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule()
     def what_was_held_is_released(self):
-        self.refused |= {s for s in self.put if s not in self.received}
-        self.world.spool.release(set(self.world.spool.turns.held))
+        self.world.spool.release(self.world.spool.turns.held)
+
+    @rule()
+    def what_was_held_is_tried(self):
+        self.world.spool.attempt(self.world.spool.turns.held)
 
     @rule()
     def the_process_is_killed(self):
@@ -151,7 +154,7 @@ class SpoolMachine(RuleBasedStateMachine):
         if self.connected:
             spool.disconnected(lost=False)
         spool.flush()
-        spool.release(set(spool.turns.held))
+        spool.release(spool.turns.held)
         self._note_committed()
         for _ in range(2):
             spool.connected()

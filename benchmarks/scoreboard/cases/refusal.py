@@ -19,7 +19,7 @@ def denied(subject: str, full: bool) -> tuple[bool, Sum]:
         by_hanging_up = pool.submit(_denied, subject, full, "max_queued_messages 0\n")
         by_quota = pool.submit(_exceeded, subject, full)
     answered, hung_up, total = by_answer.result(), by_hanging_up.result(), by_quota.result()
-    kept = [answered[0], hung_up[0], _kept(total) and bool(total.notes["alarmed"])]
+    kept = [answered[0], hung_up[0], total.sound and bool(total.notes["alarmed"])]
     total.notes["disordered"] = total.disordered
     total.notes |= {"by_answer": answered[1].notes, "by_hanging_up": hung_up[1].notes}
     for one in (answered[1], hung_up[1]):
@@ -28,11 +28,6 @@ def denied(subject: str, full: bool) -> tuple[bool, Sum]:
         total.duplicates += one.duplicates
         total.disordered += one.disordered
     return all(kept), total
-
-
-def _kept(total: Sum) -> bool:
-    """Order is told, not asked for: what a broker refuses while it changes its mind loses its place."""
-    return total.accepted > 0 and total.missing == 0
 
 
 def _denied(subject: str, full: bool, extra: str) -> tuple[bool, Sum]:
@@ -60,7 +55,7 @@ def _denied(subject: str, full: bool, extra: str) -> tuple[bool, Sum]:
             "alarm_ended": calm,
             "disordered": total.disordered,
         }
-        return _kept(total) and flowed and not leaked and alarmed and came and calm, total
+        return total.sound and flowed and not leaked and alarmed and came and calm, total
 
 
 def _exceeded(subject: str, full: bool) -> Sum:
