@@ -30,6 +30,7 @@ FIGURES = {
     "soak": "P7: 100,000 frames through the whole agent; memory, threads, descriptors and shared memory stay",
     "idle": "What an agent costs whose gated camera shows no movement, and one without frames",
     "sharedmemory": "What a reader's process adds to the age of a 1080p frame, and what the agent's side of it costs",
+    "greengrass": "Events a second through a Greengrass nucleus's IPC, over AWS's own client asked one after another",
     "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 
