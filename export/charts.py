@@ -20,7 +20,7 @@ class Bar:
     label: str
     value: float
     text: str
-    kind: str = "int8"
+    kind: str = "quantized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Range:
     label: str
     value: float
     interval: tuple[float, float] | None
-    kind: str = "int8"
+    kind: str = "quantized"
 
 
 def bars(rows: Sequence[Bar], *, title: str) -> str:

@@ -33,7 +33,7 @@ _CLOCK = "thread_time" if time.get_clock_info("thread_time").resolution < 1e-5 e
 class Accuracy:
     """What was lost: `drop` = reference - value, both 0..1, of the named measure; `numbers` has its parts.
 
-    `drawn` has the bootstrap's 95 % intervals of `float`, `int8` and `drop`, where pictures could be drawn anew.
+    `drawn` has the bootstrap's 95 % intervals of `float`, `quantized` and `drop`, where pictures could be drawn anew.
     """
 
     measure: str
@@ -46,11 +46,11 @@ class Accuracy:
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Where `float`, `int8` and `drop` may really lie, with 95 % confidence, as far as that is known."""
+        """Where `float`, `quantized` and `drop` may really lie, with 95 % confidence, as far as that is known."""
         found = dict(self.drawn)
-        if "int8" not in found and self.interval is not None:
+        if "quantized" not in found and self.interval is not None:
             low, high = self.interval
-            found |= {"int8": (low, high), "drop": (self.reference - high, self.reference - low)}
+            found |= {"quantized": (low, high), "drop": (self.reference - high, self.reference - low)}
         return found
 
     @property
@@ -78,14 +78,14 @@ class Speed:
     """
 
     float_ms: float
-    int8_ms: float
+    quantized_ms: float
     provider: str
     runs: int
 
     @property
     def ratio(self) -> float:
         """How many times faster than float."""
-        return self.float_ms / self.int8_ms
+        return self.float_ms / self.quantized_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Verdict:
         if self.speed.ratio <= self.min_speedup:
             s = self.speed
             found.append(
-                f"not faster here: {s.int8_ms:.2f} ms against {s.float_ms:.2f} ms in float ({s.provider}, one thread)"
+                f"not faster here: {s.quantized_ms:.2f} ms against {s.float_ms:.2f} ms in float ({s.provider}, one thread)"
             )
         object.__setattr__(self, "reasons", tuple(found))
 
@@ -129,13 +129,17 @@ class Verdict:
             "accuracy": {
                 "measure": a.measure,
                 "float": round(a.reference, 5),
-                "int8": round(a.value, 5),
+                "quantized": round(a.value, 5),
                 "drop": round(a.drop, 5),
                 "intervals_95": {name: [round(v, 4) for v in ends] for name, ends in a.intervals.items()},
                 "images": a.images,
                 "numbers": a.numbers,
             },
-            "latency_ms": {"float": round(s.float_ms, 3), "int8": round(s.int8_ms, 3), "ratio": round(s.ratio, 3)},
+            "latency_ms": {
+                "float": round(s.float_ms, 3),
+                "quantized": round(s.quantized_ms, 3),
+                "ratio": round(s.ratio, 3),
+            },
             "latency_how": {"provider": s.provider, "threads": 1, "runs": s.runs, "percentile": 50, "clock": _CLOCK},
             "size_ratio": round(self.size_ratio, 4),
         }
@@ -172,10 +176,14 @@ class Judge:
             found = evaluate(candidate, self._data, progress=self._progress)
             main, base = self._main, self._base
             gained = difference(found, base)[main]
-            drawn = {"float": base.intervals[main], "int8": found.intervals[main], "drop": (-gained.high, -gained.low)}
-            numbers = {"float": base.metrics, "int8": found.metrics}
+            drawn = {
+                "float": base.intervals[main],
+                "quantized": found.intervals[main],
+                "drop": (-gained.high, -gained.low),
+            }
+            numbers = {"float": base.metrics, "quantized": found.metrics}
             return Accuracy(main, base.metrics[main], found.metrics[main], found.images, numbers, drawn=drawn)
-        agreement = agree(self._results, self._answers(candidate, "int8 answers"), iou=_IOU)
+        agreement = agree(self._results, self._answers(candidate, "quantized answers"), iou=_IOU)
         images = len(self._images)
         return Accuracy(agreement.measure, 1.0, agreement.value, images, agreement.numbers, agreement.trials)
 
@@ -198,7 +206,7 @@ class Judge:
 
 def gate(
     float_bundle: Bundle,
-    int8_bundle: Bundle,
+    quantized: Bundle,
     images: Sequence[Path],
     *,
     data: str | Dataset | None = None,
@@ -206,7 +214,7 @@ def gate(
     min_speedup: float = 1.0,
     progress: Progress = silent,
 ) -> Verdict:
-    """Judge `int8_bundle`: on the metric of `data` where it is given, else on agreement over `images`; and on speed.
+    """Judge `quantized`: on the metric of `data` where it is given, else on agreement over `images`; and on speed.
 
     Raises:
         ExportError: when there are no pictures, or the data does not fit the bundle.
@@ -215,7 +223,7 @@ def gate(
     if not images:
         raise ExportError("the gate needs pictures to run the models on")
     judge = Judge(float_bundle, images, data=data, progress=progress)
-    return judge.verdict(int8_bundle, max_drop=max_drop, min_speedup=min_speedup)
+    return judge.verdict(quantized, max_drop=max_drop, min_speedup=min_speedup)
 
 
 def holds(accuracy: Accuracy, max_drop: float) -> bool:
@@ -232,14 +240,14 @@ def gpu_is_here() -> bool:
 
 def measure_speed(
     float_bundle: Bundle,
-    int8_bundle: Bundle,
+    quantized: Bundle,
     images: Sequence[Path],
     *,
     runs: int = _RUNS,
     progress: Progress = silent,
 ) -> Speed:
     """Time both models on the same pictures in turns, so that what else the machine does hits both alike."""
-    sessions = [Session(b, SessionOptions(threads=1)) for b in (float_bundle, int8_bundle)]
+    sessions = [Session(b, SessionOptions(threads=1)) for b in (float_bundle, quantized)]
     tensors = [prepare_for(float_bundle, read(path))[0][None] for path in spread(images, _PICTURES_TIMED)]
     taken: list[list[float]] = [[], []]
     clock = getattr(time, _CLOCK)

@@ -8,8 +8,10 @@ kind not named here, wherever they stand. What would overflow (65504) is found o
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from export.observe import observe
 from export.progress import Progress, silent
 from export.quantize import Quantized
 from export.regions import constants_of, find_region, replace_nodes
+from export.work import multiplications
 
-__all__ = ["half"]
+__all__ = ["Halving", "half", "half_name", "halving"]
 
 _LIMIT = float(np.finfo(np.float16).max) / 4  # room for pictures not seen, and for the sums within a layer
 _SERVED = frozenset(
@@ -36,10 +39,71 @@ _SERVED = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Halving:
+    """A float bundle and what of it can be computed in float16; gives models in half precision at once.
+
+    `chosen` are those nodes, `overflows` says why others of their kind stay float32, `products` are the multiplications
+    of each layer for one picture.
+    """
+
+    bundle: Bundle
+    model: onnx.ModelProto
+    chosen: frozenset[int]
+    overflows: dict[str, str]
+    products: dict[str, int]
+    images: int
+    skipped: dict[Path, str]
+    method: str = "overflow"
+
+    @property
+    def cores(self) -> list[str]:
+        """The output names of all layers that can be computed in float16, in the graph's order."""
+        return list(self.products)
+
+    def quantize(self, keep_float: Collection[str] = ()) -> Quantized:
+        """The model in half precision but for the layers whose output is named in `keep_float`."""
+        nodes = self.model.graph.node
+        put_back = {i for i in self.chosen if nodes[i].output[0] in keep_float}
+        result = _Halver(self.model, set(self.chosen - put_back)).write()
+        kept = {nodes[i].output[0]: "put back: half precision costs too much accuracy here" for i in sorted(put_back)}
+        return Quantized(result, self._report(result, self.chosen - put_back, {**self.overflows, **kept}), self.bundle)
+
+    def _report(self, result: onnx.ModelProto, chosen: Collection[int], kept: dict[str, str]) -> dict[str, Any]:
+        nodes = list(enumerate(self.model.graph.node))
+        size = len(self.bundle.model), result.ByteSize()
+        return {
+            "precision": "fp16",
+            "scheme": "float16",
+            "method": self.method,
+            "per_channel": False,
+            "bias_correction": False,
+            "equalized": 0,
+            "rounding": "nearest",
+            "images": self.images,
+            "images_skipped": {path.name: why for path, why in self.skipped.items()},
+            "quantized": dict(sorted(Counter(n.op_type for i, n in nodes if i in chosen).items())),
+            "float": dict(sorted(Counter(n.op_type for i, n in nodes if i not in chosen).items())),
+            "kept_float": kept,
+            "bytes": {"float": size[0], "quantized": size[1], "ratio": round(size[1] / size[0], 4)},
+            "machine": platform.machine(),
+            "tools": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
+        }
+
+
 def half(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> Quantized:
     """`bundle` in half precision; `images` show what would overflow.
 
     The picture stays uint8 and the results float32.
+
+    Raises:
+        ExportError: as `halving`.
+    """
+    return halving(bundle, images, progress=progress).quantize()
+
+
+def halving(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> Halving:
+    """What of `bundle` can be computed in half precision; `images` show what would overflow.
 
     Raises:
         ExportError: when the bundle is not float, has no layer, or no picture can be read.
@@ -49,27 +113,34 @@ def half(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent)
             f"{bundle.path}: already {bundle.manifest.precision}; start from the float bundle it came from"
         )
     model = onnx.load_from_string(bundle.model)
-    if not find_region(model.graph).cores:
+    graph = model.graph
+    if not find_region(graph).cores:
         raise ExportError(f"{bundle.path}: nothing to halve: no convolution or matrix product with constant weights")
-    chosen = _chosen(model)
+    served = _served(model)
     reader = Reader(bundle, images, progress=progress)
-    results = sorted({name for i in chosen for name in model.graph.node[i].output if name})
+    results = sorted({name for i in served for name in graph.node[i].output if name})
     observed = observe(model, results, reader.each)
     reader.warn_of_skipped()
     large = {name for name, span in observed.ranges.items() if max(map(abs, span)) > _LIMIT}
-    kept = {}
-    for i in sorted(chosen):
-        node = model.graph.node[i]
+    overflows = {}
+    for i in sorted(served):
+        node = graph.node[i]
         if large.intersection((*node.input, *node.output)):
-            kept[node.output[0]] = "its values are too large for half precision"
-        elif _weights_overflow(node, constants_of(model.graph)):
-            kept[node.output[0]] = "its weights are too large for half precision"
-    chosen = {i for i in chosen if model.graph.node[i].output[0] not in kept}
-    result = _Halver(model, chosen).write()
-    return Quantized(result, _report(bundle, model, result, chosen, kept, reader, observed.images), bundle)
+            overflows[node.output[0]] = "its values are too large for half precision"
+        elif _weights_overflow(node, constants_of(graph)):
+            overflows[node.output[0]] = "its weights are too large for half precision"
+    chosen = frozenset(i for i in served if graph.node[i].output[0] not in overflows)
+    layers = [graph.node[i].output[0] for i in find_region(graph).cores if i in chosen]
+    products = multiplications(model, layers, reader.each)
+    return Halving(bundle, model, chosen, overflows, products, observed.images, reader.skipped)
 
 
-def _chosen(model: onnx.ModelProto) -> set[int]:
+def half_name(name: str) -> str:
+    """What a float tensor's values in half precision are called."""
+    return f"{name}/half"
+
+
+def _served(model: onnx.ModelProto) -> set[int]:
     """The nodes to compute in float16."""
     graph = model.graph
     floats = _floats(model)
@@ -156,35 +227,8 @@ class _Halver:
         return self.halves[name]
 
     def _fresh(self, name: str) -> str:
-        made = f"{name}/half"
+        made = half_name(name)
         while made in self.taken:
             made += "_"
         self.taken.add(made)
         return made
-
-
-def _report(
-    bundle: Bundle,
-    before: onnx.ModelProto,
-    after: onnx.ModelProto,
-    chosen: set[int],
-    kept: dict[str, str],
-    reader: Reader,
-    images: int,
-) -> dict[str, Any]:
-    nodes = list(enumerate(before.graph.node))
-    size = len(bundle.model), after.ByteSize()
-    return {
-        "precision": "fp16",
-        "scheme": "float16",
-        "method": "overflow",
-        "per_channel": False,
-        "rounding": "nearest",
-        "images": images,
-        "images_skipped": {path.name: why for path, why in reader.skipped.items()},
-        "quantized": dict(sorted(Counter(n.op_type for i, n in nodes if i in chosen).items())),
-        "float": dict(sorted(Counter(n.op_type for i, n in nodes if i not in chosen).items())),
-        "kept_float": kept,
-        "bytes": {"float": size[0], "int8": size[1], "ratio": round(size[1] / size[0], 4)},
-        "tools": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
-    }

@@ -148,7 +148,7 @@ def activations(
     probe.CopyFrom(model)
     del probe.graph.output[:]
     for name in names:
-        probe.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        probe.graph.output.append(onnx.ValueInfoProto(name=name))  # of whatever type they are
     yield from _outputs(probe, tensors)
 
 

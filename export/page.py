@@ -64,12 +64,12 @@ def _tiles(report: Mapping[str, Any]) -> str:
     gate, size = report["gate"], report["bytes"]
     accuracy, latency = gate["accuracy"], gate["latency_ms"]
     tiles = [
-        (_share(accuracy["int8"]), f"{accuracy['measure']}; float {_share(accuracy['float'])}"),
+        (_share(accuracy["quantized"]), f"{accuracy['measure']}; float {_share(accuracy['float'])}"),
         (
             f"{latency['ratio']:.2f} x",
-            f"as fast: {latency['int8']:.3g} ms, float {latency['float']:.3g} ms, one thread",
+            f"as fast: {latency['quantized']:.3g} ms, float {latency['float']:.3g} ms, one thread",
         ),
-        (f"{size['ratio']:.2f} x", f"the size: {size['int8'] / 1e6:.3g} MB, float {size['float'] / 1e6:.3g} MB"),
+        (f"{size['ratio']:.2f} x", f"the size: {size['quantized'] / 1e6:.3g} MB, float {size['float'] / 1e6:.3g} MB"),
     ]
     cells = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
     return f'<div class="tiles">{cells}</div>'
@@ -81,7 +81,7 @@ def _accuracy(report: Mapping[str, Any]) -> str:
     known = accuracy["intervals_95"]
     rows = [
         Range(name, accuracy[key], None if known.get(key) is None else tuple(known[key]), kind)
-        for name, key, kind in (("float", "float", "float"), (report["precision"], "int8", "int8"))
+        for name, key, kind in (("float", "float", "float"), (report["precision"], "quantized", "quantized"))
     ]
     lost = known.get("drop")
     between = "" if lost is None else f" (with 95 % confidence between {_points(lost[0])} and {_points(lost[1])})"
@@ -107,7 +107,7 @@ def _judged(report: Mapping[str, Any]) -> str:
 def _metrics(numbers: Mapping[str, Any]) -> str:
     if not isinstance(numbers.get("float"), Mapping):
         return ""
-    rows = [[name, _share(value), _share(numbers["int8"][name])] for name, value in numbers["float"].items()]
+    rows = [[name, _share(value), _share(numbers["quantized"][name])] for name, value in numbers["float"].items()]
     return f"<details><summary>All metrics</summary>{_table(['metric', '#float', '#quantized'], rows)}</details>"
 
 
@@ -129,7 +129,9 @@ def _latency(report: Mapping[str, Any]) -> str:
     for row in rows:
         where = f"{row['provider']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
         chart.append(Bar(f"{where}, float", row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
-        chart.append(Bar(report["precision"], row["int8_ms"], f"{row['int8_ms']:.3g} ms, {row['ratio']:.2f} x"))
+        chart.append(
+            Bar(report["precision"], row["quantized_ms"], f"{row['quantized_ms']:.3g} ms, {row['ratio']:.2f} x")
+        )
     note = f'<p class="note">Median of one inference, both models in turns, on {escape(report["machine"])}. '
     return bars(chart, title="Latency") + note + "On the device, gluon-edge tune measures its own.</p>"
 
@@ -141,7 +143,7 @@ def _layers(report: Mapping[str, Any]) -> str:
             r["layer"],
             r["snr_db"],
             f"{r['snr_db']:.1f} dB, {r['runs_in']}",
-            "float" if r["runs_in"] == "float" else "int8",
+            "float" if r["runs_in"] == "float" else "quantized",
         )
         for r in rows
     ]
@@ -161,7 +163,7 @@ def _layers(report: Mapping[str, Any]) -> str:
         "<p>Each layer's signal over what the quantized model adds to it, from the picture (left) to the results (right), "
         "all layers before it included. Higher is better.</p>"
         + columns(chart, title="Signal to noise by layer", unit="layers, in order; decibel")
-        + '<p class="key"><i class="int8"></i>in 8 bits<i class="float"></i>in float</p>'
+        + '<p class="key"><i class="quantized"></i>in 8 bits<i class="float"></i>in float</p>'
         + f"<details><summary>The {len(cells)} noisiest</summary>"
         + _table(["layer", "operator", "runs in", "#dB", "#harm alone"], cells)
         + "</details>"

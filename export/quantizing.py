@@ -81,11 +81,11 @@ def gate_text(gate: Mapping[str, Any], precision: str = "int8") -> str:
     return "\n".join(
         [
             (
-                f"  accuracy   {accuracy['measure']}: float {accuracy['float']:.4f}, {precision} {accuracy['int8']:.4f} "
+                f"  accuracy   {accuracy['measure']}: float {accuracy['float']:.4f}, {precision} {accuracy['quantized']:.4f} "
                 f"(on {accuracy['images']} images; {gate['max_drop']:g} may be lost)"
             ),
             (
-                f"  speed      float {latency['float']:.2f} ms, {precision} {latency['int8']:.2f} ms, "
+                f"  speed      float {latency['float']:.2f} ms, {precision} {latency['quantized']:.2f} ms, "
                 f"{latency['ratio']:.2f} times faster (one thread{unjudged})"
             ),
             f"  size       {gate['size_ratio']:.2f} of the float model",

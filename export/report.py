@@ -83,7 +83,7 @@ def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress 
                 session.infer(tensor)
                 times.append((time.perf_counter() - start) * 1e3)
         a, b = (statistics.median(times) for times in taken)
-        row = {"provider": provider, "threads": threads, "float_ms": a, "int8_ms": b, "ratio": a / b}
+        row = {"provider": provider, "threads": threads, "float_ms": a, "quantized_ms": b, "ratio": a / b}
         rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     progress("latency by provider and threads", len(ways), len(ways))
     return rows

@@ -1,24 +1,22 @@
-"""Quantize until it holds: layers that cost too much go back to float, worst first, as few as will do."""
+"""Quantize until it holds: other ways to choose ranges are tried, then layers go back to float (`export.putback`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+import onnx
 
 from edge.bundle.bundle import Bundle
-from edge.results import Detections, Result
-from edge.stages import Stage
-from export.agreement import distance
-from export.calibrate import Reader, read, spread
+from export.calibrate import Reader, spread
 from export.gate import Accuracy, Judge, Verdict, holds
-from export.half import half
+from export.half import halving
 from export.noise import layer_noise
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
+from export.putback import PROBES, Sensitivity, Tried, put_back
 from export.quantize import Calibrated, Quantized, Scheme, calibrate
 from export.truth import Dataset
 
@@ -27,7 +25,6 @@ __all__ = ["Settled", "halve", "settle"]
 REQUIRED_SPEEDUP = 1.0  # a quantized model that is no faster has no reason to be
 _HELD_OUT = 4  # every so many pictures one is kept from calibration, to judge on
 _FEW = 8  # with fewer pictures than this, all serve for both, and the report says so
-_PROBES = 4  # pictures on which a layer's sensitivity is measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +61,7 @@ def settle(
     """
     used, held_out = _split(images)
     judge = Judge(bundle, held_out, data=data, progress=progress)
-    tried: list[dict[str, Any]] = []
+    tried: list[Tried] = []
     best: tuple[Accuracy, Calibrated, Quantized] | None = None
     methods: tuple[Method, ...] = METHODS if method == "auto" else (method,)
     first = calibrate(bundle, used, scheme=scheme, per_channel=per_channel, progress=progress)
@@ -75,39 +72,28 @@ def settle(
         calibrated = first if histograms is None else first.with_method(name, histograms)
         quantized = calibrated.quantize()
         accuracy = judge.accuracy(quantized.bundle)
-        tried.append({"method": name, "put_back": 0, "drop": round(accuracy.drop, 5)})
+        tried.append(Tried(name, 0, 0.0, accuracy.drop))
         if best is None or accuracy.drop < best[0].drop:
             best = accuracy, calibrated, quantized
         if holds(accuracy, max_drop):
             break
     assert best is not None  # noqa: S101  there is at least one method
     accuracy, calibrated, quantized = best
-    ranking: list[tuple[str, float]] = []
+    ranking: list[Sensitivity] = []
     if not holds(accuracy, max_drop):
-        ranking = sensitivities(calibrated, used, progress=progress)
-
-        def attempt(count: int) -> tuple[Accuracy, Quantized]:
-            progress("putting layers back", len(tried), len(tried) + 1)
-            candidate = calibrated.quantize([name for name, _ in ranking[:count]])
-            outcome = judge.accuracy(candidate.bundle)
-            tried.append({"method": calibrated.method, "put_back": count, "drop": round(outcome.drop, 5)})
-            return outcome, candidate
-
-        quantized = _search(attempt, (accuracy, quantized), len(ranking), max_drop, steps)
+        quantized, ranking = put_back(
+            calibrated,
+            (accuracy, quantized),
+            judge,
+            used,
+            max_drop=max_drop,
+            steps=steps,
+            tried=tried,
+            progress=progress,
+        )
     verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
-    progress("comparing layers", 0, 1)
-    probes = Reader(bundle, spread(images, _PROBES))
-    report = {
-        **quantized.report,
-        "calibrated_on": len(used),
-        "judged_on": "labelled data" if data is not None else f"{len(held_out)} pictures",
-        "judged_on_calibration_images": data is None and held_out == used,
-        "tried": tried,
-        "sensitivity": [{"layer": name, "error": round(error, 8)} for name, error in ranking],
-        "layers": layer_noise(calibrated.model, quantized.model, probes.each),
-        "gate": verdict.to_json(),
-    }
-    return Settled(quantized, verdict, report)
+    on = _Judged(len(used), len(held_out), labelled=data is not None, fitted=held_out == used)
+    return _settled(calibrated.model, quantized, verdict, on, tried, ranking, images, progress)
 
 
 def halve(
@@ -117,87 +103,70 @@ def halve(
     data: str | Dataset | None = None,
     max_drop: float = 0.01,
     min_speedup: float = 0.0,
+    steps: int = 8,
     progress: Progress = silent,
 ) -> Settled:
-    """`bundle` in half precision and its verdict; nothing is calibrated but what would overflow.
+    """`bundle` in half precision, layers put back to float32 until it holds; nothing is fitted but what would overflow.
 
     Raises:
-        ExportError: as `export.half.half` and `export.gate.gate`.
+        ExportError: as `export.half.halving` and `export.gate.gate`.
         SessionError: when a model cannot be loaded or run here.
     """
-    halved = half(bundle, images, progress=progress)
+    candidate = halving(bundle, images, progress=progress)
     judge = Judge(bundle, images, data=data, progress=progress)
-    verdict = judge.verdict(halved.bundle, max_drop=max_drop, min_speedup=min_speedup)
+    quantized = candidate.quantize()
+    accuracy = judge.accuracy(quantized.bundle)
+    tried = [Tried(candidate.method, 0, 0.0, accuracy.drop)]
+    ranking: list[Sensitivity] = []
+    if not holds(accuracy, max_drop):
+        quantized, ranking = put_back(
+            candidate,
+            (accuracy, quantized),
+            judge,
+            images,
+            max_drop=max_drop,
+            steps=steps,
+            tried=tried,
+            progress=progress,
+        )
+    verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
+    on = _Judged(len(images), len(images), labelled=data is not None, fitted=data is None)
+    return _settled(candidate.model, quantized, verdict, on, tried, ranking, images, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """How many pictures calibrated and judged; `labelled` when the truth is known, `fitted` when they are the same."""
+
+    calibrated: int
+    held_out: int
+    labelled: bool
+    fitted: bool
+
+
+def _settled(
+    before: onnx.ModelProto,
+    quantized: Quantized,
+    verdict: Verdict,
+    judged: _Judged,
+    tried: Sequence[Tried],
+    ranking: Sequence[Sensitivity],
+    images: Sequence[Path],
+    progress: Progress,
+) -> Settled:
+    progress("comparing layers", 0, 1)
+    probes = Reader(quantized.source, spread(images, PROBES))
     report = {
-        **halved.report,
-        "calibrated_on": len(images),
-        "judged_on": "labelled data" if data is not None else f"{len(images)} pictures",
-        "judged_on_calibration_images": data is None,
-        "tried": [{"method": "float16", "put_back": 0, "drop": round(verdict.accuracy.drop, 5)}],
-        "sensitivity": [],
+        **quantized.report,
+        "calibrated_on": judged.calibrated,
+        "judged_on": "labelled data" if judged.labelled else f"{judged.held_out} pictures",
+        "judged_on_calibration_images": not judged.labelled and judged.fitted,
+        "tried": [one.to_json() for one in tried],
+        "sensitivity": [one.to_json() for one in ranking],
+        "layers": layer_noise(before, quantized.model, probes.each),
         "gate": verdict.to_json(),
     }
-    return Settled(halved, verdict, report)
-
-
-def sensitivities(
-    calibrated: Calibrated, images: Sequence[Path], *, progress: Progress = silent
-) -> list[tuple[str, float]]:
-    """Each layer with the harm it does when it alone runs in 8 bits, worst first.
-
-    Harm is how far the results are from the float model's (`export.agreement.distance`), on those few of `images`
-    where the float model finds most.
-    """
-    bundle = calibrated.bundle
-    # Below the bundle's, so that a score that moves across it counts for what it moves.
-    threshold = bundle.manifest.thresholds.score / 2 if bundle.manifest.task == "detection" else 0.0
-    stage = Stage(bundle, threshold=threshold)
-    said = [(path, stage(read(path))[0]) for path in spread(images, _PROBES * 4)]
-    said.sort(key=lambda item: -_finds(item[1]))
-    probes = [(read(path), result) for path, result in said[:_PROBES]]
-    names = calibrated.cores
-    found = []
-    for n, name in enumerate(names):
-        progress("measuring each layer", n, len(names))
-        alone = calibrated.quantize([other for other in names if other != name])
-        other = Stage(alone.bundle, threshold=threshold)
-        found.append((name, float(np.mean([distance(result, other(image)[0]) for image, result in probes]))))
-    progress("measuring each layer", len(names), len(names))
-    return sorted(found, key=lambda item: -item[1])
-
-
-def _finds(result: Result) -> int:
-    return len(result.scores) if isinstance(result, Detections) else 0
-
-
-def _search(
-    attempt: Callable[[int], tuple[Accuracy, Quantized]],
-    start: tuple[Accuracy, Quantized],
-    count: int,
-    max_drop: float,
-    steps: int,
-) -> Quantized:
-    """The fewest layers put back that hold: doubled until they do, then bisected; at most half of all."""
-    best = start
-    low, high = 0, 0  # `low` is known not to hold
-    put_back = 1
-    while steps > 0 and put_back <= max(1, count // 2):
-        steps -= 1
-        outcome = attempt(put_back)
-        if holds(outcome[0], max_drop):
-            best, high = outcome, put_back
-            break
-        best = min(best, outcome, key=lambda o: o[0].drop)
-        low, put_back = put_back, put_back * 2
-    while high - low > 1 and steps > 0:
-        steps -= 1
-        middle = (low + high) // 2
-        outcome = attempt(middle)
-        if holds(outcome[0], max_drop):
-            best, high = outcome, middle
-        else:
-            low = middle
-    return best[1]
+    return Settled(quantized, verdict, report)
 
 
 def _split(images: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -83,7 +83,7 @@ def _gate(report: Any) -> str:
     try:
         accuracy, latency = report["gate"]["accuracy"], report["gate"]["latency_ms"]
         return (
-            f"{accuracy['measure']} {accuracy['float']:.4f} in float, {accuracy['int8']:.4f} now, on {accuracy['images']} "
+            f"{accuracy['measure']} {accuracy['float']:.4f} in float, {accuracy['quantized']:.4f} now, on {accuracy['images']} "
             f"images; {latency['ratio']:.2f} times as fast where it was made"
         )
     except (KeyError, TypeError, ValueError):

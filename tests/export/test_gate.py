@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ from models import COLOURS, bundle_of, colour_net, colour_pictures, square_net, 
 from onnx import numpy_helper
 
 from edge.bundle.bundle import Bundle
-from export import settle as settling
+from export import putback
 from export.calibrate import images
 from export.errors import ExportError
 from export.gate import Accuracy, Speed, Verdict, gate, measure_speed
+from export.half import Halving, halving
+from export.putback import Sensitivity, sensitivities
 from export.quantize import Calibrated, calibrate, quantize, with_model
-from export.settle import sensitivities, settle
+from export.settle import halve, settle
 
 
 @pytest.fixture
@@ -28,11 +31,15 @@ def colours(tmp_path: Path) -> tuple[Bundle, list[Path]]:
 
 def _blind(bundle: Bundle) -> Bundle:
     """The bundle with its largest weights zero: it says the same of every picture."""
-    model = onnx.load_from_string(bundle.model)
+    return with_model(bundle, _blinded(onnx.load_from_string(bundle.model)).SerializeToString())
+
+
+def _blinded(model: onnx.ModelProto) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         if len(tensor.dims) == 4:
-            tensor.CopyFrom(numpy_helper.from_array(np.zeros(list(tensor.dims), np.float32), tensor.name))
-    return with_model(bundle, model.SerializeToString())
+            zeros = np.zeros_like(numpy_helper.to_array(tensor))
+            tensor.CopyFrom(numpy_helper.from_array(zeros, tensor.name))
+    return model
 
 
 def _verdict(drop: float, ratio: float) -> Verdict:
@@ -46,9 +53,9 @@ def test_verdict_when_accurate_and_faster_is_ok() -> None:
     document = verdict.to_json()
     assert (document["ok"], document["reasons"]) == (True, [])
     assert document["accuracy"] == {
-        "measure": "top1", "float": 0.9, "int8": 0.89, "drop": 0.01, "intervals_95": {}, "images": 100, "numbers": {},
+        "measure": "top1", "float": 0.9, "quantized": 0.89, "drop": 0.01, "intervals_95": {}, "images": 100, "numbers": {},
     }  # fmt: skip
-    assert document["latency_ms"] == {"float": 25, "int8": 10, "ratio": 2.5}
+    assert document["latency_ms"] == {"float": 25, "quantized": 10, "ratio": 2.5}
 
 
 def test_accuracy_of_few_answers_says_how_little_is_known() -> None:
@@ -107,7 +114,7 @@ def test_settle_when_it_holds_at_once_puts_nothing_back(squares: tuple[Bundle, l
     bundle, paths = squares
     found = settle(bundle, paths, min_speedup=0)
     assert found.verdict.ok
-    assert found.report["tried"] == [{"method": "minmax", "put_back": 0, "drop": 0}]
+    assert found.report["tried"] == [{"method": "minmax", "put_back": 0, "work": 0, "drop": 0}]
     assert (found.report["calibrated_on"], found.report["judged_on"]) == (9, "3 pictures")
     assert not found.report["judged_on_calibration_images"]
 
@@ -140,11 +147,14 @@ def test_settle_when_layers_cost_too_much_puts_back_the_worst_and_no_more(
 
     monkeypatch.setattr(Calibrated, "quantize", spoiled)
     monkeypatch.setattr(
-        settling, "sensitivities", lambda c, *_, **__: [(n, 1.0) for n in [c.cores[0], culprit, *c.cores[3:]]]
+        putback,
+        "sensitivities",
+        lambda c, *_, **__: [Sensitivity(n, 1.0, 0.1) for n in [c.cores[0], culprit, *c.cores[3:]]],
     )
     found = settle(bundle, paths, method="minmax", min_speedup=0, max_drop=0.0)
     assert found.verdict.ok
-    assert [(t["put_back"], t["drop"] > 0) for t in found.report["tried"]] == [(0, True), (1, True), (2, False)]
+    tried = [(t["put_back"], t["work"], t["drop"] > 0) for t in found.report["tried"]]
+    assert tried == [(0, 0, True), (1, 0.1, True), (2, 0.2, False)]
     assert culprit in found.report["kept_float"]
 
 
@@ -156,11 +166,35 @@ def test_settle_when_it_cannot_hold_says_so(squares: tuple[Bundle, list[Path]]) 
     assert found.report["gate"]["ok"] is False
 
 
-def test_sensitivities_rank_every_layer_by_the_harm_it_does(colours: tuple[Bundle, list[Path]]) -> None:
+def test_sensitivities_rank_every_layer_by_the_harm_it_does_for_its_work(colours: tuple[Bundle, list[Path]]) -> None:
     bundle, paths = colours
     calibrated = calibrate(bundle, paths)
     found = sensitivities(calibrated, paths)
-    assert {name for name, _ in found} == set(calibrated.cores)
-    errors = [error for _, error in found]
-    assert errors == sorted(errors, reverse=True)
-    assert 0 < errors[0] < 2
+    assert {one.layer for one in found} == set(calibrated.cores)
+    assert sum(one.work for one in found) == pytest.approx(1)
+    assert 0 < max(one.error for one in found) < 2
+    worth = [one.error / (one.work + 1 / len(found)) for one in found]
+    assert worth == sorted(worth, reverse=True)
+
+
+def test_half_precision_when_it_costs_too_much_puts_back_layers_until_it_holds(
+    colours: tuple[Bundle, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A layer whose values only float32 tells apart, before one that takes them from each other again."""
+    bundle, paths = colours
+    original = Halving.quantize
+    culprit = halving(bundle, paths).cores[1]
+
+    def spoiled(self: Halving, keep_float=()):
+        found = original(self, keep_float)
+        return found if culprit in keep_float else dataclasses.replace(found, model=_blinded(found.model))
+
+    monkeypatch.setattr(Halving, "quantize", spoiled)
+    found = halve(bundle, paths, max_drop=0.0)
+    assert found.verdict.ok
+    assert found.report["kept_float"][culprit] == "put back: half precision costs too much accuracy here"
+    assert found.report["tried"][0]["drop"] > 0 == found.report["tried"][-1]["drop"]
+    assert found.report["sensitivity"]
+    ran = {row["layer"]: row["runs_in"] for row in found.report["layers"]}
+    assert ran[culprit] == "float"
+    assert set(ran.values()) == {"float", "fp16"}

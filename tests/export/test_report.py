@@ -76,10 +76,10 @@ def test_report_has_what_a_person_asks_for(made):
     }  # fmt: skip
     assert {row["provider"] for row in document["latency"]} >= {"cpu"}
     assert {row["threads"] for row in document["latency"]} >= {1}
-    assert all(row["float_ms"] > 0 and row["int8_ms"] > 0 for row in document["latency"])
+    assert all(row["float_ms"] > 0 and row["quantized_ms"] > 0 for row in document["latency"])
     assert [row["runs_in"] for row in document["layers"]] == ["int8", "int8"]
     assert all(20 < row["snr_db"] <= 100 for row in document["layers"])
-    low, high = document["gate"]["accuracy"]["intervals_95"]["int8"]
+    low, high = document["gate"]["accuracy"]["intervals_95"]["quantized"]
     assert 0.5 < low < high == 1
     assert all(re.fullmatch("[0-9a-f]{64}", document["digests"][name]) for name in ("float_model", "model"))
 

@@ -1,0 +1,125 @@
+"""The finished 8-bit graph shaped for onnxruntime's kernels: the same integers, whatever the shape."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from models import COLOURS, SIDE, Net, bundle_of, colour_pictures
+from onnx import numpy_helper
+
+from export.blocks import fill_blocks
+from export.calibrate import images
+from export.quantize import calibrate
+from export.stem import fold_columns
+
+
+def _net(*, taps: int, stride: int, pad: int, channels: int) -> onnx.ModelProto:
+    """A first convolution, a depthwise one of so many channels, and what reads it."""
+    rng = np.random.default_rng(3)
+    net = Net()
+    first = rng.normal(0, 0.02, (channels, 3, taps, taps))
+    x = net.add("Relu", net.conv(net.front(), first, strides=[stride, stride], pads=[pad] * 4))
+    deep = rng.normal(0, 0.3, (channels, 1, 3, 3))
+    y = net.add("Relu", net.conv(x, deep, group=channels, pads=[1, 1, 1, 1], kernel_shape=[3, 3]))
+    z = net.conv(
+        net.add("Relu", net.conv(y, rng.normal(0, 0.3, (8, channels, 1, 1)))), rng.normal(0, 0.3, (3, 8, 1, 1))
+    )
+    net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), axis=1, out="scores")
+    return net.model("classification")
+
+
+def _plain(model: onnx.ModelProto, pictures: Path, monkeypatch: pytest.MonkeyPatch, **how: object) -> onnx.ModelProto:
+    """The model in 8 bits before it is shaped."""
+    bundle = bundle_of(model, "classification", COLOURS)
+    with monkeypatch.context() as patch:
+        patch.setattr("export.quantize.fill_blocks", lambda m: (m, 0))
+        patch.setattr("export.quantize.fold_columns", lambda m: (m, False))
+        return calibrate(bundle, images(pictures), scheme="u8s8", equalization=False, **how).quantize().model
+
+
+def _answers(model: onnx.ModelProto, count: int = 2) -> np.ndarray:
+    onnx.checker.check_model(model, full_check=True)
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    pictures = np.random.default_rng(5).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+    return np.asarray(session.run(["scores"], {"image": pictures})[0])
+
+
+@pytest.mark.parametrize(("taps", "stride", "pad"), [(3, 2, 1), (3, 1, 1), (7, 2, 3), (5, 4, 2), (2, 2, 0), (1, 1, 0)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_folded_first_convolution_gives_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taps: int, stride: int, pad: int, per_channel: bool
+) -> None:
+    model = _net(taps=taps, stride=stride, pad=pad, channels=16)
+    plain = _plain(model, colour_pictures(tmp_path), monkeypatch, per_channel=per_channel)
+    folded, done = fold_columns(plain)
+    assert done
+    weights = {tuple(t.dims) for t in folded.graph.initializer if len(t.dims) == 4}
+    assert any(dims[:2] == (16 * 4 // stride, 12) for dims in weights)
+    np.testing.assert_array_equal(_answers(folded), _answers(plain))
+
+
+def test_first_convolution_whose_columns_do_not_come_out_even_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for taps, stride, pad in ((3, 2, 0), (3, 3, 1)):  # fewer results than columns; no stride of a group's
+        model = _net(taps=taps, stride=stride, pad=pad, channels=16)
+        plain = _plain(model, colour_pictures(tmp_path / f"{taps}{stride}"), monkeypatch)
+        same, done = fold_columns(plain)
+        assert not done
+        assert same == plain
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_depthwise_convolution_is_filled_to_whole_blocks_and_gives_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_channel: bool
+) -> None:
+    model = _net(taps=3, stride=2, pad=1, channels=12)
+    plain = _plain(model, colour_pictures(tmp_path), monkeypatch, per_channel=per_channel)
+    filled, count = fill_blocks(plain)
+    assert count == 1
+    weights = {
+        tuple(t.dims): numpy_helper.to_array(t)
+        for t in filled.graph.initializer
+        if t.data_type == onnx.TensorProto.INT8
+    }
+    assert {(16, 3, 3, 3), (16, 1, 3, 3), (8, 16, 1, 1)} <= weights.keys()
+    assert not weights[16, 3, 3, 3][12:].any()
+    assert not weights[8, 16, 1, 1][:, 12:].any()
+    np.testing.assert_array_equal(_answers(filled), _answers(plain))
+
+
+def test_depthwise_convolution_in_whole_blocks_or_read_elsewhere_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _plain(_net(taps=3, stride=2, pad=1, channels=16), colour_pictures(tmp_path / "whole"), monkeypatch)
+    assert fill_blocks(whole)[1] == 0
+    net = Net()
+    rng = np.random.default_rng(3)
+    x = net.add("Relu", net.conv(net.front(), rng.normal(0, 0.02, (6, 3, 3, 3)), pads=[1, 1, 1, 1]))
+    y = net.add("Relu", net.conv(x, rng.normal(0, 0.3, (6, 1, 3, 3)), group=6, pads=[1, 1, 1, 1]))
+    z = net.conv(net.add("Add", x, y), rng.normal(0, 0.3, (3, 6, 1, 1)))  # the sum needs both as they are
+    net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), axis=1, out="scores")
+    summed = _plain(net.model("classification"), colour_pictures(tmp_path / "summed"), monkeypatch)
+    assert fill_blocks(summed)[1] == 0
+
+
+def test_shaped_model_runs_as_integer_kernels_and_turns_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the shape costs: two reshapes, which move nothing."""
+    plain = _plain(_net(taps=3, stride=2, pad=1, channels=12), colour_pictures(tmp_path), monkeypatch)
+    shaped = fold_columns(fill_blocks(plain)[0])[0]
+    ran = {}
+    for name, model in (("plain", plain), ("shaped", shaped)):
+        settings = ort.SessionOptions()
+        settings.optimized_model_filepath = str(tmp_path / f"{name}.onnx")
+        settings.log_severity_level = 3
+        ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        ran[name] = Counter(n.op_type for n in onnx.load(tmp_path / f"{name}.onnx").graph.node)
+    assert ran["shaped"]["QLinearConv"] == 4
+    assert ran["shaped"] - ran["plain"] == {"Reshape": 2}
