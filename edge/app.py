@@ -55,7 +55,8 @@ __all__ = ["Agent"]
 
 log = logging.getLogger(__name__)
 
-_CAMERAS_STOP_S = 4.5
+_STOPPED_WITHIN_S = 4.0
+_CAMERAS_STOP_S = 3.0
 _CHANGE_WITHIN_S = 5.0
 _DESK_STOP_S = 1.0
 _UPDATES_STOP_S = 1.0
@@ -361,19 +362,26 @@ class Agent:
         self._report.health(counts, {"model": model, "outbox": self._delivery.figures()})
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
-        """Stops everything in order; whether every thread has ended."""
+        """Stops everything in order; whether every thread has ended.
+
+        All its waits together end within 4 s, whatever does not; only a longer drain, when files have ended, adds to that.
+        """
         begun = time.monotonic()
+        deadline = begun + _STOPPED_WITHIN_S + max(0.0, drain_s - DRAIN_S)
         stuck: list[str] = []
         self._updater.ask_to_stop()
-        for step in (
-            self._stop_pipeline,
-            self._stop_snapshots,
-            self._stop_desk,
-            self._stop_updates,
+        if drain_s <= DRAIN_S:
+            self._delivery.last_connection()
+        steps: tuple[Callable[[], list[str]], ...] = (
+            lambda: self._pipeline.stop(_left_s(deadline, _CAMERAS_STOP_S)),
+            lambda: self._stop_snapshots(_left_s(deadline, _DESK_STOP_S)),
+            lambda: self._stop_desk(_left_s(deadline, _DESK_STOP_S)),
+            lambda: [] if self._updater.stop(_left_s(deadline, _UPDATES_STOP_S)) else ["updates"],
             self._say_last_words,
-            lambda: self._stop_uplink(drain_s),
+            lambda: [] if self._delivery.stop(drain_s, within_s=_left_s(deadline)) else ["uplink"],
             self._close,
-        ):
+        )
+        for step in steps:
             try:
                 stuck += step()
             except Exception:  # noqa: PERF203 - one that cannot stop must not keep the others from it
@@ -384,17 +392,11 @@ class Agent:
         log.info("stopped in %.2f s", time.monotonic() - begun)
         return not stuck
 
-    def _stop_pipeline(self) -> list[str]:
-        return self._pipeline.stop(_CAMERAS_STOP_S)
+    def _stop_snapshots(self, timeout_s: float) -> list[str]:
+        return [] if self._snapshots is None or self._snapshots.stop(timeout_s) else ["snapshots"]
 
-    def _stop_snapshots(self) -> list[str]:
-        return [] if self._snapshots is None or self._snapshots.stop(_DESK_STOP_S) else ["snapshots"]
-
-    def _stop_desk(self) -> list[str]:
-        return [] if self._desk is None or self._desk.close(_DESK_STOP_S) else ["commands"]
-
-    def _stop_updates(self) -> list[str]:
-        return [] if self._updater.stop(_UPDATES_STOP_S) else ["updates"]
+    def _stop_desk(self, timeout_s: float) -> list[str]:
+        return [] if self._desk is None or self._desk.close(timeout_s) else ["commands"]
 
     def _say_last_words(self) -> list[str]:
         self._events.close()
@@ -403,13 +405,15 @@ class Agent:
         self.publish_health()
         return []
 
-    def _stop_uplink(self, drain_s: float) -> list[str]:
-        return [] if self._delivery.stop(drain_s) else ["uplink"]
-
     def _close(self) -> list[str]:
         self._delivery.close()
         self._models.release()
         return []
+
+
+def _left_s(deadline: float, most_s: float = float("inf")) -> float:
+    """The time that a step of the stop may take: a moment in any case, to ask whether there is anything to wait for."""
+    return max(0.1, min(most_s, deadline - time.monotonic()))
 
 
 def _source(camera: CameraConfig) -> tuple[Settings, Source]:

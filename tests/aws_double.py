@@ -93,7 +93,9 @@ class Services:
     # Shadows
 
     def desire(self, name, desired):
-        return self._change(name, {"state": {"desired": desired}})[1]
+        """By somebody else: whoever listens hears that it was accepted, and the delta if there is one."""
+        accepted, more = self._change(name, {"state": {"desired": desired}})
+        return [(f"$aws/things/{self.thing}/shadow/name/{name}/update/accepted", accepted), *more]
 
     def shadow(self, name):
         return self.shadows.setdefault(name, {"state": {"desired": {}, "reported": {}}, "version": 0})

@@ -56,6 +56,9 @@ class Shadow:
         self._told: Mapping[str, Any] | None = None
         self._errors: dict[str, str] = {}
         self._conflicts = 0
+        self._reread = (
+            False  # errors stand, and the document has changed: where nothing differs any more no delta comes
+        )
 
     def connected(self) -> None:
         """Reads the document."""
@@ -72,7 +75,7 @@ class Shadow:
         elif what == "update/delta":
             self._heed(found.get("state"), found.get("version"))
         elif self._asking.answers(found) is None:
-            return
+            self._reread |= what == "update/accepted" and bool(self._errors)  # somebody else's
         elif what == "get/accepted":
             state = found.get("state")
             self._known = True
@@ -81,6 +84,7 @@ class Shadow:
         elif what == "update/accepted":
             self._version = max(self._version, _number(found.get("version")))
             self._conflicts = 0
+            self._reread = bool(self._errors)
         else:
             self._rejected(what, found)
         self.step()
@@ -90,13 +94,15 @@ class Shadow:
         self._asking.again()
         if not self._known or self._asking.waiting is not None or self._conflicts > _GIVE_UP_AFTER:
             return
+        if self._reread:
+            self._reread = False
+            self._asking.ask(f"{self._base}/get", {})
+            return
         reported = self._document()
         if reported == self._told:
             return
-        # What is no more has to be taken out by name.
-        gone = {key: None for key in self._told or {} if key not in reported}
+        body: dict[str, Any] = {"state": {"reported": _merged_into(self._told or {}, reported)}}
         self._told = reported
-        body: dict[str, Any] = {"state": {"reported": {**reported, **gone}}}
         if self._version:
             body["version"] = self._version
         self._asking.ask(f"{self._base}/update", body)
@@ -147,6 +153,17 @@ class Shadow:
                 self._conflicts = _GIVE_UP_AFTER + 1  # it would be rejected for ever
             else:
                 self._conflicts += 1
+
+
+def _merged_into(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes `now` of `before`: a shadow merges, at every depth, and what is no more has to be taken out by null."""
+    change: dict[str, Any] = dict.fromkeys(before.keys() - now.keys())
+    for key, value in now.items():
+        inner = before.get(key)
+        if isinstance(inner, Mapping) and isinstance(value, Mapping):
+            value = _merged_into(inner, value)  # noqa: PLW2901 - the same, as a change
+        change[key] = value
+    return change
 
 
 def _number(value: Any) -> int:

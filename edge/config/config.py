@@ -136,6 +136,7 @@ class UpdatesConfig(Section):
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_slowdown: Annotated[float, Field(gt=0, le=1e6)] = 2.0
     watch_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    watch_longest_s: Seconds = 3600.0
 
 
 class AwsConfig(Section):

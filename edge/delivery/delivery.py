@@ -94,9 +94,13 @@ class Delivery:
         """Starts the uplink's thread."""
         self.uplink.start()
 
-    def stop(self, drain_s: float) -> bool:
+    def last_connection(self) -> None:
+        """The end is near: the connection that there is, or none, is the last one."""
+        self.uplink.last_connection()
+
+    def stop(self, drain_s: float, *, within_s: float | None = None) -> bool:
         """Sends what it can, keeps the rest on the disk; whether the thread has ended."""
-        return self.uplink.stop(drain_s)
+        return self.uplink.stop(drain_s, within_s=within_s)
 
     def close(self) -> None:
         """Lets go of the files."""

@@ -24,6 +24,7 @@ _UNDISPUTED_S = 120.0
 _SHORT_S, _SUSPICIOUS = 5.0, 5
 _ANSWER_S = 3.0
 _GOODBYE_S = 1.0
+_LEAVE_S = 0.5
 _ROOM_FOR_HEADERS = 96
 
 
@@ -62,6 +63,8 @@ class Uplink:
         self._online_token: int | None = None
         self._said: set[int] = set()
         self._stop_at: float | None = None
+        self._leave_at = 0.0
+        self._last = False
         self._failed_on = 0
         self._short = 0
         self._alarms: dict[str, str] = {}
@@ -101,14 +104,23 @@ class Uplink:
             self._said.add(token)
         return token is not None
 
-    def stop(self, timeout_s: float) -> bool:
+    def last_connection(self) -> None:
+        """Opens no other connection from now on: opening one can take longer than there is time for at the end."""
+        self._last = True
+
+    def stop(self, timeout_s: float, *, within_s: float | None = None) -> bool:
         """Sends what waits for as long as there is time, says `stopped`, and leaves; whether the thread has ended.
 
-        What was not delivered is on the disk when this returns, for the next start.
+        What was not delivered is on the disk when this returns, for the next start. `within_s` bounds it all: what is to
+        be sent has what the goodbye and the disk do not need.
         """
-        self._stop_at = time.monotonic() + timeout_s
+        now = time.monotonic()
+        if within_s is None:
+            within_s = timeout_s + _GOODBYE_S + 3.5
+        self._leave_at = now + within_s - _LEAVE_S
+        self._stop_at = min(now + timeout_s, self._leave_at - _LEAVE_S)
         self._woken.set()
-        self._thread.join(timeout_s + _GOODBYE_S + 3.5)
+        self._thread.join(within_s + _LEAVE_S)
         left = self._spool.depth
         if left:
             log.warning("uplink: %d messages wait for the next start", left)
@@ -128,7 +140,8 @@ class Uplink:
     def _finished(self) -> bool:
         if self._stop_at is None:
             return False
-        return (not self._spool.depth and not self._connecting) or time.monotonic() >= self._stop_at
+        nothing_to_do = not self._spool.depth or (self._last and self._link is None)
+        return (nothing_to_do and not self._connecting) or time.monotonic() >= self._stop_at
 
     def _idle_s(self) -> float:
         now = time.monotonic()
@@ -161,6 +174,8 @@ class Uplink:
                 self._fill_window(self._link)
         elif due and self._connecting:
             self._lost(Disconnected("the broker does not answer"))
+        elif due and self._last:
+            self._wake_at = float("inf")
         elif due:
             self._connecting = True
             self._wake_at = time.monotonic() + _ANSWER_S
@@ -312,7 +327,7 @@ class Uplink:
             token = self._transport.send(self._status_topic, b"stopped", qos=int(room), retain=self._link.retain)
             if not room:
                 token = None
-            deadline = time.monotonic() + _GOODBYE_S
+            deadline = min(time.monotonic() + _GOODBYE_S, self._leave_at)
             while token is not None and time.monotonic() < deadline:
                 self._woken.clear()
                 notices = self._transport.notices()

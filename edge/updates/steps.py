@@ -128,15 +128,19 @@ class Steps:
         """The new model at work: `watch_s` long, and until it has looked at a frame.
 
         Raises:
-            TrialError: it fails on frames, or has become too slow.
+            TrialError: it fails on frames, has become too slow, or no camera shows it one in `watch_longest_s`.
         """
         times: list[float] = []
         failures, tap = self.host.failures(), Tap(64)
-        end = time.monotonic() + self.settings.watch_s
+        watch_s, longest_s = self.settings.watch_s, max(self.settings.watch_s, self.settings.watch_longest_s)
+        begun = time.monotonic()
         self.host.listen(tap)
         try:
-            while time.monotonic() < end or not times:
+            while (waited := time.monotonic() - begun) < watch_s or not times:
                 self._go_on()
+                if waited > longest_s:
+                    # Nobody has seen it at work: whoever waits for the end hears one, and may try again.
+                    raise TrialError(f"no camera has given it a frame in {longest_s:g} s: updates.watch_longest_s")
                 seen = tap.take(_TURN_S)
                 if seen is not None:
                     times.append(_whole(seen[2]))

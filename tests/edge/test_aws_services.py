@@ -262,6 +262,21 @@ def test_shadow_when_what_is_desired_cannot_be_then_the_reason_is_reported_and_g
     assert reported(cloud)["threshold"] == 0.6
 
 
+def test_shadow_when_what_cannot_be_is_no_longer_desired_then_its_error_goes_although_no_delta_comes(cloud, node):
+    node.settle(cloud.desire("gluon-edge", {"colour": "red", "detect": {"barn": True}}))
+    assert set(reported(cloud)["errors"]) == {"colour", "detect"}
+
+    node.settle(cloud.desire("gluon-edge", {"colour": None}))
+    assert set(reported(cloud)["errors"]) == {"detect"}
+
+    node.settings["detect"]["barn"] = True  # it is the case now, by other means
+    node.settle()
+    assert "errors" not in reported(cloud)
+    asked = len(cloud.heard)
+    node.settle()
+    assert len(cloud.heard) == asked, "and that is all"
+
+
 def test_shadow_when_somebody_was_faster_then_read_anew_and_told_again(cloud, node):
     cloud.interfere.append(lambda: cloud.desire("gluon-edge", {"detect": {"door": False}}))
     node.settings["threshold"] = 0.8

@@ -13,12 +13,17 @@ import pytest
 
 from edge.bundle.bundle import read_bundle
 from edge.bundle.trust import Trust
+from edge.bundle.versions import Versions
+from edge.config import UpdatesConfig
 from edge.errors import BundleError, EdgeError
 from edge.results import Classification, Detections
 from edge.updates import Models, Request, Update
 from edge.updates.compare import Comparison, agreement, findings
 from edge.updates.download import DownloadError, DownloadRefusedError, Limits, download, shown
+from edge.updates.host import NoAgent
+from edge.updates.steps import Steps
 from edge.updates.trial import Bounds, Trial, TrialError
+from edge.updates.updater import Updater
 
 BYTES = np.random.default_rng(1).bytes(300_000)
 SHA256 = hashlib.sha256(BYTES).hexdigest()
@@ -297,6 +302,35 @@ def test_models_when_a_model_on_trial_lets_nothing_live_then_it_is_rolled_back_b
     assert chosen == [three[2].digest] * 3 + [three[1].digest]
     assert models.state.update.phase == "rolled_back"
     assert "ended 3 times" in models.state.update.reason
+
+
+def test_watch_when_no_camera_gives_a_frame_then_it_comes_to_an_end_with_the_old_model(models, three, options):
+    class Blind(NoAgent):
+        lives = True
+
+        def switch(self, stage):
+            self.now = stage
+
+    host = Blind(three[2], lambda _: options)
+    host.load = lambda bundle: bundle
+    models.save(
+        models.state.model_copy(
+            update={
+                "active": three[2].digest,
+                "previous": three[1].digest,
+                "update": on_its_way("watching", three[2].digest),
+            }
+        )
+    )
+    settings = UpdatesConfig(watch_s=0.1, watch_longest_s=0.6)
+    versions = Versions(models.folder.parent, "n1")
+    steps = Steps(models, host, settings, Trust(), versions, configured=lambda: three[0], stopping=lambda: False)
+
+    ended = Updater(steps, lambda _: None).carry_out()
+
+    assert ended.phase == "rolled_back"
+    assert "no camera has given it a frame in 0.6 s" in ended.reason
+    assert host.now.digest == models.state.active == three[1].digest
 
 
 def test_models_when_it_stops_in_good_order_then_its_starts_do_not_add_up(models, three):

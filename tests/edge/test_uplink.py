@@ -518,3 +518,35 @@ def test_new_id_when_time_passes_then_ids_sort_by_it():
     assert ids == sorted(ids)
     assert all(len(i) == 26 for i in ids)
     assert len({new_id(0) for _ in range(100)}) == 100
+
+
+def test_stop_when_the_broker_says_nothing_then_it_ends_within_what_is_left_and_what_waits_is_kept():
+    transport = FakeTransport(acknowledge=False)
+    with running(transport) as (uplink, outbox):
+        for n in range(5):
+            outbox.put(event(n))
+        until(lambda: len(transport.sent) > 5)
+
+        begun = time.monotonic()
+        assert uplink.stop(60.0, within_s=1.5)
+
+        assert time.monotonic() - begun < 30, "not the minute that there is to drain"
+        assert outbox.depth == 5
+        assert transport.sent[-1][1] == b"stopped"
+
+
+def test_stop_when_it_is_near_then_no_other_connection_is_opened_and_nobody_waits_for_one():
+    transport = FakeTransport(Disconnected("away"))
+    with running(transport) as (uplink, outbox):
+        outbox.put(event(1))
+        until(lambda: len(transport.connects) > 3)
+
+        uplink.last_connection()
+        before = len(transport.connects)
+        time.sleep(0.3)
+        assert len(transport.connects) <= before + 1, "but one that was about to"
+        begun = time.monotonic()
+        assert uplink.stop(60.0)
+
+        assert time.monotonic() - begun < 30
+        assert outbox.depth == 1
