@@ -31,6 +31,7 @@ FIGURES = {
     "idle": "What an agent costs whose gated camera shows no movement, and one without frames",
     "sharedmemory": "What a reader's process adds to the age of a 1080p frame, and what the agent's side of it costs",
     "greengrass": "Events a second through a Greengrass nucleus's IPC, over AWS's own client asked one after another",
+    "batching": "Two cameras: one session by turns, a batch of two, a session each; times as long as by turns",
     "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 

@@ -111,8 +111,8 @@ class _Turns:
         capture = cv2.VideoCapture(str(video))
         tensor = prepare_for(bundle, np.asarray(capture.read()[1], np.uint8))[0][None]
         agent = _agent(bundle, [video] * cameras, folder, broker)
-        gate = _Turnstile(agent._pipeline._next)  # noqa: SLF001 - the one place that every frame passes
-        agent._pipeline._next = gate  # noqa: SLF001
+        gate = _Turnstile(agent._branch.pipeline._next)  # noqa: SLF001 - the one place that every frame passes
+        agent._branch.pipeline._next = gate  # noqa: SLF001
         agent.start()
         try:
             gate.turn()  # opening the files and connecting is P8's

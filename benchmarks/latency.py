@@ -104,7 +104,7 @@ class _Waits:
 
     def watch_infer(self, agent: Agent) -> None:
         """Keeps apart what the model's thread waits during inference, which its own time has in it."""
-        session = agent._pipeline._stage.session  # noqa: SLF001 - the one place that every frame passes
+        session = agent._branch.pipeline._stage.session  # noqa: SLF001 - the one place that every frame passes
         infer = session.infer
 
         def watched(images: Any) -> Any:

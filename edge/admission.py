@@ -3,11 +3,12 @@
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.bundle.trust import Trust
 from edge.bundle.versions import Versions
-from edge.config import Config
+from edge.config import Config, ModelConfig
+from edge.errors import BundleError
 from edge.sequence import default_state_dir
 from edge.signing import Keys
 
-__all__ = ["admitted", "trust_of", "versions_of"]
+__all__ = ["admitted", "admitted_own", "trust_of", "versions_of"]
 
 
 def trust_of(config: Config) -> Trust:
@@ -33,3 +34,15 @@ def admitted(config: Config) -> Bundle:
         EdgeError: when it is not a bundle, not signed as asked, or not meant for this node.
     """
     return read_bundle(config.model.bundle, trust_of(config))
+
+
+def admitted_own(config: Config, camera: str, model: ModelConfig) -> Bundle:
+    """The bundle that a camera has to itself; without keys of its own those of `model.keys` count.
+
+    Raises:
+        EdgeError: as `admitted`, and which camera's it is.
+    """
+    try:
+        return read_bundle(model.bundle, Trust.here(Keys(model.keys or config.model.keys), node=config.mqtt.node))
+    except BundleError as e:
+        raise BundleError(f"cameras.{camera}.model: {e}") from e

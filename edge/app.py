@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from edge.admission import admitted, trust_of, versions_of
 from edge.aws.hearing import Hearings
 from edge.aws.management import aws_services
-from edge.aws.ml import AwsMl
+from edge.branch import Branch, Ends, Shared, identity
 from edge.cameras import Settings
-from edge.cameras.camera import LIVE
 from edge.cameras.lastresort import LastResort
 from edge.cameras.privacy import Masked
 from edge.cameras.reader import CameraReader, Source
@@ -28,20 +27,16 @@ from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
-from edge.events import Events
 from edge.health import Health
 from edge.homeassistant import status_topic
 from edge.introduction import introduction
 from edge.latest import Latest
-from edge.liveness import Liveness
 from edge.message import Message
-from edge.modelhost import ModelHost, first_stage, models_of
+from edge.modelhost import ModelHost, first_stage, models_of, own_stage
 from edge.motion import MotionGate
 from edge.payloads import Payloads
-from edge.pipeline import Pipeline, Sink
 from edge.reload import plan
 from edge.report import Report
-from edge.scene import Scene
 from edge.sequence import default_state_dir, new_id
 from edge.signing import Keys
 from edge.snapshots import Snapshots
@@ -102,17 +97,11 @@ class Agent:
     ) -> None:
         mqtt = config.mqtt
         stage = first_stage(config, self._models)
-        self._tell_of(stage)
-        boot_id = new_id(clock.wall_ns())
-        self._payloads = payloads = Payloads(
-            root=mqtt.root,
-            node=mqtt.node,
-            boot_id=boot_id,
-            clock=clock,
-            model=_identity(stage),
-            labels=stage.bundle.labels,
-        )
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+        own = {n: (c, own_stage(config, n, c.model)) for n, c in enabled.items() if c.model is not None}
+        boot_id = new_id(clock.wall_ns())
+        model, labels = identity(stage), stage.bundle.labels
+        self._payloads = payloads = Payloads(mqtt.root, mqtt.node, boot_id, clock, model, labels)
         gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
         self._snapshots = self._build_snapshots(list(enabled))
         self._control = control = Control(list(enabled), reload, gates, self._snapshots)
@@ -122,38 +111,34 @@ class Agent:
         )
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
-        self._enabled = tuple(enabled)
-        self._events = self._events_of(stage)
-        lossless = frozenset(name for name, c in enabled.items() if c.pace == "fast")
-        self._slots = Latest(list(enabled), lossless=lossless)
-        readers = [self._reader(name, camera, clock) for name, camera in enabled.items()]
-        rarest_s = max((_rarest_s(c) for c in enabled.values()), default=0.0)
-        self._liveness = Liveness(health.online, rarest_s=rarest_s)
-        self._pipeline = Pipeline(
-            readers,
-            self._slots,
-            stage,
-            self._sink(stage),
-            health,
-            clock,
-            on_end,
-            looks=control.looks,
-            passed=self._snapshots.passed if self._snapshots is not None else lambda _frame: None,
-            gates=gates,
-            liveness=self._liveness,
-        )
-        self._readers = readers
-        control.attach(self._events, readers, stage)
+        shared = Shared(delivery, health, control, gates, self._snapshots)
+        ends = Ends(on_end, len(own) + (len(own) < len(enabled)))
+
+        def branch(cameras: dict[str, CameraConfig], stage: Stage, **named: str) -> Branch:
+            return Branch(config, cameras, stage, payloads, shared, self._reader, ends.one, **named)
+
+        self._branch = branch({n: c for n, c in enabled.items() if n not in own}, stage)
+        self._own = {n: branch({n: c}, own_stage, name=f"inference-{n}") for n, (c, own_stage) in own.items()}
+        self._branches = (self._branch, *self._own.values())
+        self._tell_of_the_models()
+        self._attach()
         self._updater = self._build_updater(stage)
 
-    def _reader(self, name: str, camera: CameraConfig, clock: Clock) -> CameraReader:
+    @property
+    def _readers(self) -> list[CameraReader]:
+        return [reader for branch in self._branches for reader in branch.readers]
+
+    def _attach(self) -> None:
+        self._control.attach([branch.set_threshold for branch in self._branches], self._readers)
+
+    def _reader(self, name: str, camera: CameraConfig, slots: Latest) -> CameraReader:
         settings, source = _source(camera)
         last = None
         if camera.recovery_command:
             record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
             after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
             last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
-        return CameraReader(name, settings, source, self._slots, self._report, clock, last)
+        return CameraReader(name, settings, source, slots, self._report, self._payloads.clock, last)
 
     def change(self, config: Config, changed: Sequence[str]) -> bool:
         """Goes on with another configuration, where nothing has to be built anew for it; False when it does.
@@ -161,22 +146,26 @@ class Agent:
         No frame is lost, what is in view stays in view, and only cameras that are read differently are opened again.
         """
         todo = plan(changed)
-        if not todo.live or not self._pipeline.between_frames(lambda: self._adopt(config, changed), _CHANGE_WITHIN_S):
+        if not todo.live or not self._adopted(config, changed):
             return False
         for reader in self._readers:
             if reader.name in todo.cameras:
                 reader.change(*_source(config.cameras[reader.name]))
         return True
 
+    def _adopted(self, config: Config, changed: Sequence[str]) -> bool:
+        own = (b.pipeline.between_frames(partial(b.change, config), _CHANGE_WITHIN_S) for b in self._own.values())
+        return all(own) and self._branch.pipeline.between_frames(lambda: self._adopt(config, changed), _CHANGE_WITHIN_S)
+
     def _adopt(self, config: Config, changed: Sequence[str]) -> None:
         """On the inference thread."""
         self._config, self._changed = config, changed
-        self._events.change(**config.events.model_dump())
+        self._branch.change(config)
         if self._snapshots is not None:
             self._snapshots.change(**config.snapshots.model_dump(exclude={"enabled"}))
         if "model.threshold" in changed and not self._control.commanded:
-            score = self._stage.bundle.manifest.thresholds.score
-            self._control.set_threshold(score if config.model.threshold is None else config.model.threshold)
+            score = self._branch.stage.bundle.manifest.thresholds.score
+            self._branch.set_threshold(score if config.model.threshold is None else config.model.threshold)
         self._introduce_ourselves()
         if self._desk is not None and self._at_home:
             self._introduce()
@@ -188,46 +177,44 @@ class Agent:
         for name, camera in config.cameras.items():
             if not camera.enabled:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
-        self._events.open()
+        for branch in self._branches:
+            branch.events.open()
         if self._desk is not None:
             self._desk.open(self._delivery.spool, self._delivery.uplink.wake)
             self._control.restore(self._desk.saved("threshold"))
         self._delivery.start()
         if self._snapshots is not None:
             self._snapshots.start()
-        self._pipeline.start()
+        for branch in self._branches:
+            branch.pipeline.start()
         if config.updates.enabled:
             self._updater.start()
 
     def _introduce_ourselves(self) -> None:
-        cameras = {name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in self._config.cameras.items()}
+        cameras: dict[str, dict[str, Any]] = {
+            name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in self._config.cameras.items()
+        }
+        for name, branch in self._own.items():
+            cameras[name]["model"] = branch.introduced()
         runtime = {"provider": self._provider, "fell_away": self._fell_away}
         self._report.born(runtime=runtime, cameras=cameras, changed=self._changed)
         self._report.update(self._updater.current, None)
 
-    def _tell_of(self, stage: Stage) -> None:
-        self._provider = stage.session.provider
-        self._fell_away = dict(stage.session.fell_away)
-        for label in sorted(set(self._config.events.labels) - set(stage.bundle.labels)):
-            log.warning("events.labels: the model has no label %r", label)
-        for provider, reason in self._fell_away.items():
-            log.warning("provider %s fell away: %s; running on %s", provider, reason, self._provider)
+    @property
+    def _provider(self) -> str:
+        return self._branch.stage.session.provider
 
-    def _events_of(self, stage: Stage) -> Events:
-        self._stage = stage
-        ev = self._config.events
-        exclusive = stage.bundle.manifest.task == "classification"
-        return Events(
-            self._payloads,
-            self._delivery.outbox,
-            {n: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for n in self._enabled},
-            self._delivery.sequence.next,
-            threshold=stage.threshold,
-            labels=ev.labels,
-            counts=ev.counts,
-            frames_per_s=ev.frames_per_s,
-            **({"picture": self._snapshots.changed} if self._snapshots is not None else {}),
-        )
+    @property
+    def _fell_away(self) -> dict[str, str]:
+        return self._branch.stage.session.fell_away
+
+    def _tell_of_the_models(self) -> None:
+        known = {label for branch in self._branches for label in branch.payloads.labels}
+        for label in sorted(set(self._config.events.labels) - known):
+            log.warning("events.labels: the model has no label %r", label)
+        for branch in self._branches:
+            for provider, reason in branch.stage.session.fell_away.items():
+                log.warning("provider %s fell away: %s; running on %s", provider, reason, branch.stage.session.provider)
 
     def _build_snapshots(self, cameras: Sequence[str]) -> Snapshots | None:
         """None unless configured: then no picture can leave the node."""
@@ -238,38 +225,20 @@ class Agent:
             cameras, self._put, self._payloads.topic, on=s.on, max_bytes=s.max_bytes, every_s=s.every_s, retain=s.retain
         )
 
-    def _sink(self, stage: Stage) -> Sink:
-        """Where results go: the events, and in AWS's words where they are asked for."""
-        config, events = self._config, self._events
-        if config.payload == "native":
-            return events
-        return AwsMl(
-            stage.bundle,
-            self._delivery.outbox,
-            config.aws_ml,
-            self._payloads.clock,
-            threshold=lambda: stage.threshold,
-            seen=events.seen,
-            gone=events.gone,
-        )
-
     def _take_over(self, stage: Stage) -> None:
-        """Another model from the next frame on; what was in view has left under the old one. On the inference thread."""
-        self._events.close()
-        self._tell_of(stage)
-        self._payloads = replace(self._payloads, model=_identity(stage), labels=stage.bundle.labels)
+        """Another model for every camera without one of its own, from the next frame on. On the inference thread."""
+        self._branch.use(stage)
+        self._payloads = self._branch.payloads
         self._report.use(self._payloads)
-        self._events = self._events_of(stage)
-        self._control.attach(self._events, self._readers, stage)
-        self._pipeline.use(stage, self._sink(stage))
-        self._events.open()
+        self._tell_of_the_models()
+        self._attach()
         self._introduce_ourselves()
         if self._desk is not None and self._at_home:
             self._introduce()
 
     def _build_updater(self, stage: Stage) -> Updater:
         config, stop = self._config, threading.Event()
-        host = ModelHost(config, stage, self._pipeline, self._health, self._take_over)
+        host = ModelHost(config, stage, self._branch.pipeline, self._health, self._take_over)
         steps = Steps(
             self._models,
             host,
@@ -339,14 +308,16 @@ class Agent:
 
     def _introduce(self) -> None:
         """Tells Home Assistant what there is."""
-        self._put(introduction(self._config, self._payloads))
+        own = {name: branch.payloads for name, branch in self._own.items()}
+        self._put(introduction(self._config, self._payloads, own))
 
     def _put(self, message: Message) -> None:
         self._delivery.outbox.put(message)
 
     def works(self) -> bool:
         """Whether frames went all the way since this was last asked, or no camera could give one."""
-        return self._liveness.works()
+        working = [branch.liveness.works() for branch in self._branches]  # each is asked: it counts since the last time
+        return all(working)
 
     def summary(self) -> str:
         """One line for a person: how many cameras give frames, and what waits for the broker."""
@@ -357,8 +328,11 @@ class Agent:
     def publish_health(self) -> None:
         """One `health` message."""
         model = {"provider": self._provider, "fell_away": self._fell_away}
-        dropped = self._slots.dropped
-        counts = {reader.name: {"dropped": dropped[reader.name], **reader.refused} for reader in self._readers}
+        counts = {
+            reader.name: {"dropped": branch.slots.dropped[reader.name], **reader.refused}
+            for branch in self._branches
+            for reader in branch.readers
+        }
         self._report.health(counts, {"model": model, "outbox": self._delivery.figures()})
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
@@ -373,7 +347,7 @@ class Agent:
         if drain_s <= DRAIN_S:
             self._delivery.last_connection()
         steps: tuple[Callable[[], list[str]], ...] = (
-            lambda: self._pipeline.stop(_left_s(deadline, _CAMERAS_STOP_S)),
+            lambda: self._stop_pipelines(_left_s(deadline, _CAMERAS_STOP_S)),
             lambda: self._stop_snapshots(_left_s(deadline, _DESK_STOP_S)),
             lambda: self._stop_desk(_left_s(deadline, _DESK_STOP_S)),
             lambda: [] if self._updater.stop(_left_s(deadline, _UPDATES_STOP_S)) else ["updates"],
@@ -392,6 +366,12 @@ class Agent:
         log.info("stopped in %.2f s", time.monotonic() - begun)
         return not stuck
 
+    def _stop_pipelines(self, timeout_s: float) -> list[str]:
+        deadline = time.monotonic() + timeout_s
+        for branch in self._branches:
+            branch.pipeline.ask_to_stop()
+        return [name for branch in self._branches for name in branch.pipeline.stop(_left_s(deadline))]
+
     def _stop_snapshots(self, timeout_s: float) -> list[str]:
         return [] if self._snapshots is None or self._snapshots.stop(timeout_s) else ["snapshots"]
 
@@ -399,7 +379,8 @@ class Agent:
         return [] if self._desk is None or self._desk.close(timeout_s) else ["commands"]
 
     def _say_last_words(self) -> list[str]:
-        self._events.close()
+        for branch in self._branches:
+            branch.events.close()
         for name in self._health.online():
             self._report.state_changed(name, "offline", "the agent was stopped")
         self.publish_health()
@@ -420,21 +401,3 @@ def _source(camera: CameraConfig) -> tuple[Settings, Source]:
     settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
     source = source_for(settings)
     return settings, Masked(source, camera.privacy) if camera.privacy else source
-
-
-def _identity(stage: Stage) -> dict[str, Any]:
-    """The model as every event names it."""
-    manifest = stage.bundle.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "sha256": stage.bundle.digest,
-        "precision": manifest.precision,
-        "provider": stage.session.provider,
-    }
-
-
-def _rarest_s(camera: CameraConfig) -> float:
-    """How long a camera that is online may give no frame: by its rate, or because it is not yet known to be away."""
-    live = max(camera.read_timeout_s, camera.frozen_s) if camera.inferred_kind in LIVE else 0.0
-    return max(live, 1 / camera.fps if camera.fps else 0.0)

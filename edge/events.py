@@ -2,7 +2,9 @@
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from edge.delivery.outbox import Outbox
@@ -45,7 +47,10 @@ def sightings(result: Result, frame: Frame, *, threshold: float) -> list[Sightin
 
 
 class Events:
-    """Tells the outbox what happens in front of the cameras. One thread, the inference's, calls it."""
+    """Tells the outbox what happens in front of the cameras. One thread, the inference's, calls it.
+
+    Where several do, each with its own cameras, they number their events in `turn`.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Events:
         counts: bool = True,
         frames_per_s: float = 0.0,
         picture: Callable[[Frame, str, str], None] = lambda _frame, _type, _label: None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
         self._payloads = payloads
         self._outbox = outbox
@@ -66,6 +72,7 @@ class Events:
         self._next_seq = next_seq
         self._threshold = threshold
         self._picture = picture
+        self._turn = turn or threading.Lock()
         self._label_topics = payloads.count_topics()
         self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
         self._told: dict[str, dict[int, int]] = {camera: {} for camera in scenes}
@@ -127,9 +134,10 @@ class Events:
             self.gone(camera)
 
     def _tell(self, change: Change, frame: Frame, timing: Timing) -> None:
-        seq = self._next_seq()
-        payload = self._payloads.event(change, frame, timing, seq)
-        self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
+        with self._turn:  # or another model's event would overtake its number
+            seq = self._next_seq()
+            payload = self._payloads.event(change, frame, timing, seq)
+            self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
         self._picture(frame, change.type, self._label_topics[change.visit.best.label_id])
 
     def _tell_counts(self, camera: str, counts: Mapping[int, int]) -> None:

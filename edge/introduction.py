@@ -1,5 +1,7 @@
 """What Home Assistant is told about an agent, out of its configuration and its model."""
 
+from collections.abc import Mapping
+
 from edge import __version__
 from edge.config import CameraConfig, Config
 from edge.homeassistant import Seen, discovery, discovery_topic
@@ -9,11 +11,9 @@ from edge.payloads import Payloads, board
 __all__ = ["introduction"]
 
 
-def introduction(config: Config, payloads: Payloads) -> Message:
-    """The retained discovery message."""
-    labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
-    wanted = set(config.events.labels)
-    shown = {topic: label for topic, label in labels.items() if not wanted or label in wanted}
+def introduction(config: Config, payloads: Payloads, own: Mapping[str, Payloads]) -> Message:
+    """The retained discovery message. `own` are the payloads of cameras with a model of their own."""
+    shown = _shown(config, payloads)
     document = discovery(
         root=payloads.root,
         node=payloads.node,
@@ -22,7 +22,7 @@ def introduction(config: Config, payloads: Payloads) -> Message:
         hardware=board(),
         cameras={
             name: Seen(
-                shown,
+                _shown(config, own[name]) if name in own else shown,
                 counts=config.events.counts,
                 switches=_switches(config, camera),
                 snapshots=config.snapshots.enabled and camera.enabled,
@@ -32,6 +32,12 @@ def introduction(config: Config, payloads: Payloads) -> Message:
     )
     topic = discovery_topic(config.homeassistant.prefix, payloads.node)
     return Message(topic, encode(document), Importance.B, retain=True, stamped=False, last_value=True)
+
+
+def _shown(config: Config, payloads: Payloads) -> dict[str, str]:
+    labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
+    wanted = set(config.events.labels)
+    return {topic: label for topic, label in labels.items() if not wanted or label in wanted}
 
 
 def _switches(config: Config, camera: CameraConfig) -> tuple[str, ...]:

@@ -2,23 +2,24 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from edge.admission import admitted, trust_of
+from edge.admission import admitted, admitted_own, trust_of
 from edge.bundle.bundle import Bundle
-from edge.config import Config
+from edge.config import Config, ModelConfig
 from edge.errors import SessionError
 from edge.frame import Frame
 from edge.health import Health
 from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
-from edge.session import SessionOptions
+from edge.session import SessionOptions, available_cores
 from edge.stages import Stage, Timing
 from edge.tuned import options_for
 from edge.updates import Models
 
-__all__ = ["ModelHost", "first_stage", "models_of"]
+__all__ = ["ModelHost", "first_stage", "models_of", "own_stage"]
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,21 @@ def first_stage(config: Config, models: Models) -> Stage:
     bundle = models.choose(lambda: admitted(config), trust)
     while True:
         try:
-            return _load(config, bundle)
+            return _load(config, config.model, bundle)
         except SessionError as e:
             if models.state.active is None:
                 raise
             models.roll_back(f"it cannot be loaded: {e}"[:500])
         bundle = models.pick(lambda: admitted(config), trust)
+
+
+def own_stage(config: Config, camera: str, model: ModelConfig) -> Stage:
+    """The model that one camera has to itself, loaded. It is not updated over the wire: it has no one before to go back to.
+
+    Raises:
+        EdgeError: when it cannot be used.
+    """
+    return _load(config, model, admitted_own(config, camera, model))
 
 
 class ModelHost:
@@ -69,7 +79,7 @@ class ModelHost:
 
     def options(self, bundle: Bundle) -> SessionOptions:
         """How a bundle is run here."""
-        return _options(self._config, bundle)
+        return _options(self._config, self._config.model, bundle)
 
     def load(self, bundle: Bundle) -> Stage:
         """A bundle, ready to look.
@@ -77,7 +87,7 @@ class ModelHost:
         Raises:
             SessionError: when it cannot be loaded.
         """
-        return _load(self._config, bundle)
+        return _load(self._config, self._config.model, bundle)
 
     def switch(self, stage: Stage) -> None:
         """Between two frames: none is lost, and none is seen by both.
@@ -98,14 +108,19 @@ class ModelHost:
         return self._health.failed() + self._stage.unsound
 
 
-def _options(config: Config, bundle: Bundle) -> SessionOptions:
+def _options(config: Config, model: ModelConfig, bundle: Bundle) -> SessionOptions:
+    """As configured or tuned; several sessions that look at once share the cores, where nobody says how many threads."""
     folder: Path = config.state_dir or default_state_dir()
-    return options_for(bundle, config.model, folder)
+    options = options_for(bundle, model, folder)
+    if model.threads or config.sessions == 1:
+        return options
+    most = max(1, available_cores() // config.sessions)
+    return replace(options, threads=min(options.threads or most, most))
 
 
-def _load(config: Config, bundle: Bundle) -> Stage:
+def _load(config: Config, model: ModelConfig, bundle: Bundle) -> Stage:
     if bundle.manifest.task not in _TASKS:
         raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
-    stage = Stage(bundle, _options(config, bundle), threshold=config.model.threshold)
+    stage = Stage(bundle, _options(config, model, bundle), threshold=model.threshold)
     bundle.release()
     return stage

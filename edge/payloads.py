@@ -113,7 +113,6 @@ class Payloads:
 
     def info(self, *, runtime: Mapping[str, Any], cameras: Mapping[str, Any], started_ns: int) -> dict[str, Any]:
         """`info`: the birth of a node."""
-        told = len(self.labels) <= _MAX_LABELS_TOLD
         return {
             "schema": "info/1.0",
             "boot_id": self.boot_id,
@@ -125,11 +124,13 @@ class Payloads:
             "runtime": {"python": platform.python_version(), **runtime},
             "cameras": dict(cameras),
             "model": dict(self.model),
-            "classes": len(self.labels),
-            "labels": [{"label": a, "topic": b} for a, b in zip(self.labels, self.count_topics(), strict=True)]
-            if told
-            else None,
+            **self.labels_told(),
         }
+
+    def labels_told(self) -> dict[str, Any]:
+        """A model's labels as `info` has them: how many, and which with what topic unless there are very many."""
+        named = [{"label": a, "topic": b} for a, b in zip(self.labels, self.count_topics(), strict=True)]
+        return {"classes": len(self.labels), "labels": named if len(named) <= _MAX_LABELS_TOLD else None}
 
     def update(self, update: Update | None, percent: int | None) -> dict[str, Any]:
         """`update`: in the words of Home Assistant's update entity, and the phase."""

@@ -44,7 +44,8 @@ class Pipeline:
 
     `on_end` is called once from the inference thread when there is nothing more to do: with None when every file
     has ended, with the reason when the model cannot be run. `looks` says whether a camera's frames are to be used,
-    `gates` which of them are worth it; `liveness` is told of each frame that went all the way.
+    `gates` which of them are worth it; `liveness` is told of each frame that went all the way. `name` is the model's
+    thread's.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pipeline:
         passed: Callable[[Frame], None] = lambda _frame: None,
         gates: Mapping[str, MotionGate] = MappingProxyType({}),
         liveness: Liveness | None = None,
+        name: str = "inference",
     ) -> None:
         self._readers = readers
         self._slots = slots
@@ -77,7 +79,7 @@ class Pipeline:
         self._blind: set[str] = set()
         self._repeats = Repeats(log)
         self._between: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.tap: Callable[[Frame, Result, Timing], None] | None = None
 
     def start(self) -> None:
@@ -102,17 +104,21 @@ class Pipeline:
         self._between.put((action, done))
         return done.wait(timeout_s)
 
-    def stop(self, timeout_s: float) -> list[str]:
-        """Stops cameras, then the model; the names of the threads that would not end in time."""
-        deadline = time.monotonic() + timeout_s
+    def ask_to_stop(self) -> None:
+        """Tells the threads that it is time; `stop` waits for them."""
         for reader in self._readers:
             reader.stop()
         self._slots.close()
+
+    def stop(self, timeout_s: float) -> list[str]:
+        """Stops cameras, then the model; the names of the threads that would not end in time."""
+        deadline = time.monotonic() + timeout_s
+        self.ask_to_stop()
         stuck = [f"camera-{r.name}" for r in self._readers if not r.join(max(0.0, deadline - time.monotonic()))]
         if self._readers:
             self._thread.join(max(0.1, deadline - time.monotonic()))
             if self._thread.is_alive():
-                stuck.append("inference")
+                stuck.append(self._thread.name)
             elif not self._next.stop(max(0.1, deadline - time.monotonic())):
                 stuck.append("prepare")
         return stuck

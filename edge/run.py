@@ -11,7 +11,7 @@ from functools import partial
 from types import FrameType
 
 from edge import __version__
-from edge.admission import admitted
+from edge.admission import admitted, admitted_own
 from edge.app import DRAIN_S, Agent
 from edge.aws.component import Component, attached, detached
 from edge.config import Config
@@ -107,6 +107,9 @@ def _read_again(config: Config, reread: Callable[[], Config]) -> Config | None:
     try:
         found = reread()
         admitted(found)
+        for name, camera in found.cameras.items():
+            if camera.model is not None and camera.enabled:
+                admitted_own(found, name, camera.model)
     except EdgeError as e:
         log.error("reload: %s; going on with the configuration that runs", e)  # noqa: TRY400
         return None

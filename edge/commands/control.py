@@ -8,10 +8,8 @@ from typing import Any
 from edge.cameras.reader import CameraReader
 from edge.commands.desk import Done
 from edge.errors import CameraError, PermanentError
-from edge.events import Events
 from edge.motion import MotionGate
 from edge.snapshots import Snapshots
-from edge.stages import Stage
 
 __all__ = ["Control"]
 
@@ -31,14 +29,13 @@ class Control:
         self._reload = reload
         self._gates = gates or {}
         self._snapshots = snapshots
-        self._events: Events | None = None
-        self._stage: Stage | None = None
+        self._thresholds: tuple[Callable[[float], None], ...] = ()
         self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
 
-    def attach(self, events: Events, readers: Sequence[CameraReader], stage: Stage) -> None:
-        """What it moves."""
-        self._events, self._stage = events, stage
+    def attach(self, thresholds: Sequence[Callable[[float], None]], readers: Sequence[CameraReader]) -> None:
+        """What it moves: the least score of each model, and the cameras."""
+        self._thresholds = tuple(thresholds)
         self._readers = {r.name: r for r in readers}
         if self._threshold is not None:
             self.set_threshold(self._threshold)
@@ -50,9 +47,8 @@ class Control:
 
     def set_threshold(self, value: float) -> None:
         """The least score from the next frame on. Any thread may."""
-        if self._events is not None and self._stage is not None:
-            self._stage.threshold = value
-            self._events.set_threshold(value)
+        for set_one in self._thresholds:
+            set_one(value)
 
     def looks(self, camera: str) -> bool:
         """Whether a camera's frames are to be used."""
@@ -105,7 +101,7 @@ class Control:
         return {"cameras": names}, {f"switch:{name}/detect": args["on"] for name in names}
 
     def _set_threshold(self, args: dict[str, Any]) -> Done:
-        if self._events is None:
+        if not self._thresholds:
             raise PermanentError("nothing looks yet")
         value = self._threshold = float(args["value"])
         self.set_threshold(value)

@@ -10,11 +10,11 @@ from edge.config.config import (
     GreengrassConfig,
     HealthConfig,
     HomeAssistantConfig,
-    ModelConfig,
     SnapshotsConfig,
     SpoolConfig,
     UpdatesConfig,
 )
+from edge.config.model import ModelConfig
 from edge.config.mqtt import Address, MqttConfig, broker_address, node_from_host
 
 __all__ = [

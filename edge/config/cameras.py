@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from edge.config.fields import Line, LocalPath, Polygon, Section, from_the_files_folder
+from edge.config.model import ModelConfig
 
 __all__ = ["IMAGE_SUFFIXES", "CameraConfig", "CameraKind", "MotionConfig"]
 
@@ -59,6 +60,7 @@ class CameraConfig(Section):
     open_timeout_s: Annotated[float, Field(gt=0, le=60)] = 4.0
     read_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     frozen_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    model: ModelConfig | None = None
     motion: MotionConfig | None = None
     privacy: Annotated[tuple[Polygon, ...], Field(max_length=64)] = ()
     recovery_command: Annotated[tuple[Line, ...], Field(max_length=32)] = ()

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.config.cameras import CameraConfig
 from edge.config.fields import Line, LocalPath, Name, Seconds, Section
+from edge.config.model import ModelConfig
 from edge.config.mqtt import MqttConfig
 
 __all__ = [
@@ -17,29 +18,13 @@ __all__ = [
     "GreengrassConfig",
     "HealthConfig",
     "HomeAssistantConfig",
-    "ModelConfig",
     "SnapshotsConfig",
     "SpoolConfig",
     "UpdatesConfig",
 ]
 
 Verb = Literal["ping", "detect", "threshold", "restart_camera", "snapshot", "replay", "receipt", "reload", "update"]
-Provider = Literal["cpu", "xnnpack", "openvino", "cuda", "tensorrt"]
 _RESERVED_CAMERAS = frozenset({"status", "info", "health", "gap", "cmd", "ack", "update"})
-
-
-class ModelConfig(Section):
-    """`[model]`: which bundle, and how it runs."""
-
-    bundle: LocalPath
-    keys: Annotated[tuple[LocalPath, ...], Field(max_length=16)] = ()
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    providers: Annotated[tuple[Provider, ...], Field(min_length=1, max_length=8)] | None = None
-    threads: Annotated[int, Field(ge=0, le=256)] = 0
-    precision: Literal["model", "half"] = "model"
-    device: Annotated[int, Field(ge=0, le=63)] = 0
-    low_memory: bool = False
-    tuned: bool = True
 
 
 class EventsConfig(Section):
@@ -166,6 +151,12 @@ class Config(Section):
     greengrass: GreengrassConfig = GreengrassConfig()
     aws_ml: AwsMlConfig = AwsMlConfig()
     state_dir: LocalPath | None = None
+
+    @property
+    def sessions(self) -> int:
+        """How many models look at once: that of `[model]` where a camera shares it, and each that a camera has to itself."""
+        own = [camera.model is not None for camera in self.cameras.values() if camera.enabled]
+        return max(1, sum(own) + (not all(own)))
 
     @field_validator("cameras")
     @classmethod

@@ -26,6 +26,16 @@ def test_page_when_its_configuration_is_copied_then_every_camera_has_the_kind_it
     assert set(kinds.values()) == set(OPENERS)
 
 
+def test_page_when_a_camera_with_a_model_of_its_own_is_copied_then_it_has_one(tmp_path):
+    path = tmp_path / "agent.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1])
+
+    config = load_config(path, {})
+
+    assert [name for name, camera in config.cameras.items() if camera.model is not None] == ["belt"]
+    assert config.sessions == 2
+
+
 def test_page_when_its_camera_is_copied_then_it_gives_pictures():
     space: dict = {}
     exec(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], space)  # noqa: S102 - that is what a reader does

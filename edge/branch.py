@@ -1,0 +1,177 @@
+"""A session and the cameras that it looks at: the part of an agent that there may be several of, side by side.
+
+One branch looks at every camera without a model of its own; each camera with one (`[cameras.NAME.model]`) is a branch too.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edge.aws.ml import AwsMl
+from edge.cameras.camera import LIVE
+from edge.cameras.reader import CameraReader
+from edge.commands.control import Control
+from edge.config import CameraConfig, Config
+from edge.delivery.delivery import Delivery
+from edge.events import Events
+from edge.health import Health
+from edge.latest import Latest
+from edge.liveness import Liveness
+from edge.motion import MotionGate
+from edge.payloads import Payloads
+from edge.pipeline import Pipeline, Sink
+from edge.scene import Scene
+from edge.snapshots import Snapshots
+from edge.stages import Stage
+
+__all__ = ["Branch", "Ends", "Shared", "identity"]
+
+MakeReader = Callable[[str, CameraConfig, Latest], CameraReader]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the branches of an agent have in common."""
+
+    delivery: Delivery
+    health: Health
+    control: Control
+    gates: Mapping[str, MotionGate]
+    snapshots: Snapshots | None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Branch:
+    """Cameras, the model that looks at them, and the events that are told of it. `payloads` are those of another branch.
+
+    `on_end` is called once, as `Pipeline` says; `name` is that of the model's thread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        cameras: Mapping[str, CameraConfig],
+        stage: Stage,
+        payloads: Payloads,
+        shared: Shared,
+        make_reader: MakeReader,
+        on_end: Callable[[str | None], None],
+        *,
+        name: str = "inference",
+    ) -> None:
+        self._config = config
+        self._shared = shared
+        self.cameras = tuple(cameras)
+        self.slots = Latest(self.cameras, lossless=frozenset(n for n, c in cameras.items() if c.pace == "fast"))
+        self.readers = [make_reader(n, camera, self.slots) for n, camera in cameras.items()]
+        rarest_s = max((_rarest_s(camera) for camera in cameras.values()), default=0.0)
+        self.liveness = Liveness(self._online, rarest_s=rarest_s)
+        self._look_with(stage, payloads)
+        snapshots, clock = shared.snapshots, payloads.clock
+        self.pipeline = Pipeline(
+            self.readers,
+            self.slots,
+            stage,
+            self._sink(),
+            shared.health,
+            clock,
+            on_end,
+            looks=shared.control.looks,
+            passed=snapshots.passed if snapshots is not None else lambda _frame: None,
+            gates={n: gate for n, gate in shared.gates.items() if n in cameras},
+            liveness=self.liveness,
+            name=name,
+        )
+
+    def use(self, stage: Stage) -> None:
+        """Another model from the next frame on; what was in view has left under the old one. On the model's thread."""
+        self.events.close()
+        self._look_with(stage, self.payloads)
+        self.pipeline.use(stage, self._sink())
+        self.events.open()
+
+    def change(self, config: Config) -> None:
+        """Other events from the next frame on; what is in view stays in view. On the model's thread."""
+        self._config = config
+        self.events.change(**config.events.model_dump())
+
+    def introduced(self) -> dict[str, Any]:
+        """The model as `info` names that of one camera: who it is, its labels, and which providers it does without."""
+        return {**self.payloads.model, **self.payloads.labels_told(), "fell_away": dict(self.stage.session.fell_away)}
+
+    def set_threshold(self, value: float) -> None:
+        """The least score from the next frame on. Any thread may."""
+        self.stage.threshold = value
+        self.events.set_threshold(value)
+
+    def _online(self) -> list[str]:
+        return [camera for camera in self._shared.health.online() if camera in self.cameras]
+
+    def _look_with(self, stage: Stage, payloads: Payloads) -> None:
+        self.stage = stage
+        self.payloads = replace(payloads, model=identity(stage), labels=stage.bundle.labels)
+        shared, ev = self._shared, self._config.events
+        exclusive = stage.bundle.manifest.task == "classification"
+        self.events = Events(
+            self.payloads,
+            shared.delivery.outbox,
+            {n: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for n in self.cameras},
+            shared.delivery.sequence.next,
+            threshold=stage.threshold,
+            labels=ev.labels,
+            counts=ev.counts,
+            frames_per_s=ev.frames_per_s,
+            turn=shared.turn,
+            **({"picture": shared.snapshots.changed} if shared.snapshots is not None else {}),
+        )
+
+    def _sink(self) -> Sink:
+        """Where results go: the events, and in AWS's words where they are asked for."""
+        config, events, stage = self._config, self.events, self.stage
+        if config.payload == "native":
+            return events
+        return AwsMl(
+            stage.bundle,
+            self._shared.delivery.outbox,
+            config.aws_ml,
+            self.payloads.clock,
+            threshold=lambda: stage.threshold,
+            seen=events.seen,
+            gone=events.gone,
+        )
+
+
+class Ends:
+    """The ends of `count` branches told as one: when the last of them has no more frames, or one cannot go on."""
+
+    def __init__(self, on_end: Callable[[str | None], None], count: int) -> None:
+        self._on_end = on_end
+        self._left = count
+        self._lock = threading.Lock()
+
+    def one(self, reason: str | None) -> None:
+        """A branch has ended. Any thread may tell."""
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last or reason is not None:
+            self._on_end(reason)
+
+
+def identity(stage: Stage) -> dict[str, Any]:
+    """The model as every event names it."""
+    manifest = stage.bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": stage.bundle.digest,
+        "precision": manifest.precision,
+        "provider": stage.session.provider,
+    }
+
+
+def _rarest_s(camera: CameraConfig) -> float:
+    """How long a camera that is online may give no frame: by its rate, or because it is not yet known to be away."""
+    live = max(camera.read_timeout_s, camera.frozen_s) if camera.inferred_kind in LIVE else 0.0
+    return max(live, 1 / camera.fps if camera.fps else 0.0)
