@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from edge.admission import admitted, trust_of, versions_of
 from edge.aws.hearing import Hearings
 from edge.aws.management import aws_services
-from edge.branch import Branch, Ends, Shared, identity
+from edge.branch import Branch, Ends, Shared, told_of
 from edge.cameras import Settings
 from edge.cameras.lastresort import LastResort
 from edge.cameras.privacy import Masked
@@ -100,8 +100,7 @@ class Agent:
         enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
         own = {n: (c, own_stage(config, n, c.model)) for n, c in enabled.items() if c.model is not None}
         boot_id = new_id(clock.wall_ns())
-        model, labels = identity(stage), stage.bundle.labels
-        self._payloads = payloads = Payloads(mqtt.root, mqtt.node, boot_id, clock, model, labels)
+        self._payloads = payloads = Payloads(mqtt.root, mqtt.node, boot_id, clock, **told_of(stage))
         gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
         self._snapshots = self._build_snapshots(list(enabled))
         self._control = control = Control(list(enabled), reload, gates, self._snapshots)
@@ -192,7 +191,8 @@ class Agent:
 
     def _introduce_ourselves(self) -> None:
         cameras: dict[str, dict[str, Any]] = {
-            name: {"kind": c.inferred_kind, "enabled": c.enabled} for name, c in self._config.cameras.items()
+            name: {"kind": c.inferred_kind, "enabled": c.enabled, **({"zones": list(c.zones)} if c.zones else {})}
+            for name, c in self._config.cameras.items()
         }
         for name, branch in self._own.items():
             cameras[name]["model"] = branch.introduced()

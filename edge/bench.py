@@ -27,9 +27,10 @@ from edge.frame import Frame, Image
 from edge.golden import golden_image
 from edge.health import percentiles
 from edge.payloads import Payloads
-from edge.scene import Scene
 from edge.sequence import new_id
+from edge.sighting import told_labels
 from edge.stages import Stage
+from edge.view import views_of
 
 __all__ = ["bench"]
 
@@ -145,13 +146,12 @@ def _publisher(stage: Stage) -> Iterator[Callable[..., float]]:
         )
         boot_id = new_id(clock.wall_ns())
         model = {"name": bundle.manifest.name, "version": bundle.manifest.version, "sha256": bundle.digest}
-        payloads = Payloads("edge", "bench", boot_id, clock, model, bundle.labels)
+        payloads = Payloads("edge", "bench", boot_id, clock, model, told_labels(bundle))
         delivery = Delivery(config, boot_id=boot_id, clock=clock)
-        scene = Scene(hold_s=config.events.hold_s, cooldown_s=config.events.cooldown_s)
         events = Events(
             payloads,
             delivery.outbox,
-            {_CAMERA: scene},
+            views_of(config, [_CAMERA], bundle),
             delivery.sequence.next,
             threshold=stage.threshold,
             frames_per_s=1000.0,

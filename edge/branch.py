@@ -21,11 +21,12 @@ from edge.liveness import Liveness
 from edge.motion import MotionGate
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
-from edge.scene import Scene
+from edge.sighting import told_labels
 from edge.snapshots import Snapshots
 from edge.stages import Stage
+from edge.view import views_of
 
-__all__ = ["Branch", "Ends", "Shared", "identity"]
+__all__ = ["Branch", "Ends", "Shared", "told_of"]
 
 MakeReader = Callable[[str, CameraConfig, Latest], CameraReader]
 
@@ -94,7 +95,7 @@ class Branch:
     def change(self, config: Config) -> None:
         """Other events from the next frame on; what is in view stays in view. On the model's thread."""
         self._config = config
-        self.events.change(**config.events.model_dump())
+        self.events.change(**config.events.model_dump(exclude={"follow"}))
 
     def introduced(self) -> dict[str, Any]:
         """The model as `info` names that of one camera: who it is, its labels, and which providers it does without."""
@@ -110,13 +111,12 @@ class Branch:
 
     def _look_with(self, stage: Stage, payloads: Payloads) -> None:
         self.stage = stage
-        self.payloads = replace(payloads, model=identity(stage), labels=stage.bundle.labels)
+        self.payloads = replace(payloads, **told_of(stage))
         shared, ev = self._shared, self._config.events
-        exclusive = stage.bundle.manifest.task == "classification"
         self.events = Events(
             self.payloads,
             shared.delivery.outbox,
-            {n: Scene(hold_s=ev.hold_s, cooldown_s=ev.cooldown_s, exclusive=exclusive) for n in self.cameras},
+            views_of(self._config, self.cameras, stage.bundle),
             shared.delivery.sequence.next,
             threshold=stage.threshold,
             labels=ev.labels,
@@ -159,15 +159,19 @@ class Ends:
             self._on_end(reason)
 
 
-def identity(stage: Stage) -> dict[str, Any]:
-    """The model as every event names it."""
-    manifest = stage.bundle.manifest
+def told_of(stage: Stage) -> dict[str, Any]:
+    """The model as every payload names it, and the names behind its numbers: what `Payloads` know of it."""
+    bundle = stage.bundle
     return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "sha256": stage.bundle.digest,
-        "precision": manifest.precision,
-        "provider": stage.session.provider,
+        "model": {
+            "name": bundle.manifest.name,
+            "version": bundle.manifest.version,
+            "sha256": bundle.digest,
+            "precision": bundle.manifest.precision,
+            "provider": stage.session.provider,
+        },
+        "labels": told_labels(bundle),
+        "joints": bundle.labels if bundle.manifest.task == "pose" else (),
     }
 
 

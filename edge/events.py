@@ -1,7 +1,6 @@
 """Results -> messages: what came, changed and left, how many there are, and, when asked for, every frame."""
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,38 +11,18 @@ from edge.frame import Frame
 from edge.log import Repeats
 from edge.message import IllegalMessageError, Importance, Message, encode
 from edge.payloads import Payloads
-from edge.results import Classification, Detections, Result
-from edge.scene import Change, Scene, Sighting
+from edge.results import Result
+from edge.sighting import BACKGROUND, Change, sightings
 from edge.stages import Timing
+from edge.view import View
 
-__all__ = ["Events", "sightings"]
+__all__ = ["Events"]
 
 log = logging.getLogger(__name__)
 
 _MAX_OBJECTS_A_FRAME = 300
 _MAX_ZEROES = 100
 _UNTIMED = Timing(0.0, 0.0, 0.0)
-
-
-def sightings(result: Result, frame: Frame, *, threshold: float) -> list[Sighting]:
-    """What a result shows, with boxes as shares of the frame; what is not a number is left out.
-
-    Raises:
-        TypeError: for a result that makes no events in this version.
-    """
-    if isinstance(result, Classification):
-        best = [(int(label), float(score)) for label, score in zip(result.labels[:1], result.scores[:1], strict=True)]
-        return [Sighting(label, score) for label, score in best if math.isfinite(score) and score >= threshold]
-    if isinstance(result, Detections):
-        width, height = frame.width, frame.height
-        found = []
-        rows = zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True)
-        for label, score, (x1, y1, x2, y2) in rows:
-            box = (_share(x1, width), _share(y1, height), _share(x2, width), _share(y2, height))
-            if score >= threshold and all(map(math.isfinite, (score, *box))):
-                found.append(Sighting(label, score, box))
-        return found
-    raise TypeError(f"{type(result).__name__} makes no events in this version")
 
 
 class Events:
@@ -56,7 +35,7 @@ class Events:
         self,
         payloads: Payloads,
         outbox: Outbox,
-        scenes: Mapping[str, Scene],
+        views: Mapping[str, View],
         next_seq: Callable[[], int],
         *,
         threshold: float,
@@ -68,16 +47,16 @@ class Events:
     ) -> None:
         self._payloads = payloads
         self._outbox = outbox
-        self._scenes = scenes
+        self._views = views
         self._next_seq = next_seq
         self._threshold = threshold
         self._picture = picture
         self._turn = turn or threading.Lock()
         self._label_topics = payloads.count_topics()
         self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
-        self._told: dict[str, dict[int, int]] = {camera: {} for camera in scenes}
+        self._told: dict[tuple[str, str | None], dict[int, int]] = {}
         self._last: dict[str, tuple[Frame, Timing]] = {}
-        self._next_frame_ns = dict.fromkeys(scenes, 0)
+        self._next_frame_ns = dict.fromkeys(views, 0)
         self._repeats = Repeats(log)
         self.dead = 0
 
@@ -90,29 +69,34 @@ class Events:
     ) -> None:
         """Other settings from the next frame on; what is in view stays there. Only between two frames."""
         self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
-        for scene in self._scenes.values():
-            scene.change(hold_s=hold_s, cooldown_s=cooldown_s)
+        for view in self._views.values():
+            view.change(hold_s=hold_s, cooldown_s=cooldown_s)
 
     def _tell_of(self, labels: Sequence[str], *, counts: bool, frames_per_s: float) -> None:
         wanted = set(labels)
-        self._wanted = {i for i, label in enumerate(self._payloads.labels) if not wanted or label in wanted}
+        named = enumerate(self._payloads.labels)
+        self._wanted = {i for i, label in named if (label in wanted if wanted else label != BACKGROUND)}
         self._count_topics = self._label_topics if counts else []
         self._frame_gap_ns = round(1e9 / frames_per_s) if frames_per_s else None
 
     def open(self) -> None:
         """Says that nothing is in view yet, over what an earlier run may have left at the broker."""
-        if len(self._wanted) <= _MAX_ZEROES:
-            for camera in self._scenes:
-                self._tell_counts(camera, dict.fromkeys(self._wanted, 0))
+        zeroes = dict.fromkeys(self._wanted, 0)
+        for camera, view in self._views.items():
+            for zone in view.zones:
+                asked = {label: 0 for label in zeroes if zone.label_ids is None or label in zone.label_ids}
+                self._tell_first(camera, zone.name, asked)
+            self._tell_first(camera, None, zeroes)
 
     def seen(self, frame: Frame, result: Result, timing: Timing) -> None:
         """Tells what a frame brought."""
-        scene = self._scenes[frame.camera]
-        shown = [s for s in sightings(result, frame, threshold=self._threshold) if s.label_id in self._wanted]
+        view = self._views[frame.camera]
+        found = sightings(result, (frame.width, frame.height), threshold=self._threshold)
+        shown = [s for s in found if s.label_id in self._wanted]
         self._last[frame.camera] = (frame, timing)
-        for change in scene.see(frame, shown):
+        for change in view.see(frame, shown):
             self._tell(change, frame, timing)
-        self._tell_counts(frame.camera, scene.counts)
+        self._tell_counts(frame.camera)
         if self._frame_gap_ns is not None and frame.mono_ns >= self._next_frame_ns[frame.camera]:
             due_ns = self._next_frame_ns[frame.camera] + self._frame_gap_ns
             later_ns = frame.mono_ns + self._frame_gap_ns
@@ -124,13 +108,13 @@ class Events:
         """Ends what was in a camera's view."""
         if camera in self._last:
             frame, _ = self._last.pop(camera)
-            for change in self._scenes[camera].leave():
+            for change in self._views[camera].leave():
                 self._tell(change, frame, _UNTIMED)
-            self._tell_counts(camera, {})
+            self._tell_counts(camera)
 
     def close(self) -> None:
         """Ends what is in view of any camera."""
-        for camera in self._scenes:
+        for camera in self._views:
             self.gone(camera)
 
     def _tell(self, change: Change, frame: Frame, timing: Timing) -> None:
@@ -138,19 +122,30 @@ class Events:
             seq = self._next_seq()
             payload = self._payloads.event(change, frame, timing, seq)
             self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
-        self._picture(frame, change.type, self._label_topics[change.visit.best.label_id])
+        self._picture(frame, change.type, self._label_topics[change.best.label_id])
 
-    def _tell_counts(self, camera: str, counts: Mapping[int, int]) -> None:
+    def _tell_first(self, camera: str, zone: str | None, zeroes: Mapping[int, int]) -> None:
+        if len(zeroes) <= _MAX_ZEROES:
+            self._tell_changed(camera, zone, zeroes)
+
+    def _tell_counts(self, camera: str) -> None:
+        view = self._views[camera]
+        self._tell_changed(camera, None, view.counts)
+        for zone, counts in view.zone_counts.items():
+            self._tell_changed(camera, zone, counts)
+
+    def _tell_changed(self, camera: str, zone: str | None, counts: Mapping[int, int]) -> None:
         if not self._count_topics:
             return
-        told = self._told[camera]
+        told = self._told.setdefault((camera, zone), {})
         if told == counts:
             return
+        where = (camera,) if zone is None else (camera, "zone", zone)
         for label in told.keys() | counts.keys():
             count = counts.get(label, 0)
             if told.get(label) != count:
                 told[label] = count
-                topic = self._payloads.topic(camera, "count", self._count_topics[label])
+                topic = self._payloads.topic(*where, "count", self._count_topics[label])
                 body = str(count).encode()
                 self._outbox.put(Message(topic, body, Importance.B, qos=1, retain=True, stamped=False, last_value=True))
 
@@ -171,7 +166,3 @@ class Events:
             self._repeats.failed(f"a message that no broker takes was given up: {e}")
             if seq is not None:
                 self._outbox.refuse(topic, repr(payload).encode(), str(e), seq)
-
-
-def _share(value: float, of: int) -> float:
-    return min(1.0, max(0.0, value / of)) if math.isfinite(value) else math.nan

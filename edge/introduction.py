@@ -7,6 +7,7 @@ from edge.config import CameraConfig, Config
 from edge.homeassistant import Seen, discovery, discovery_topic
 from edge.message import Importance, Message, encode
 from edge.payloads import Payloads, board
+from edge.sighting import BACKGROUND
 
 __all__ = ["introduction"]
 
@@ -24,6 +25,7 @@ def introduction(config: Config, payloads: Payloads, own: Mapping[str, Payloads]
             name: Seen(
                 _shown(config, own[name]) if name in own else shown,
                 counts=config.events.counts,
+                zones=tuple(camera.zones),
                 switches=_switches(config, camera),
                 snapshots=config.snapshots.enabled and camera.enabled,
             )
@@ -37,7 +39,7 @@ def introduction(config: Config, payloads: Payloads, own: Mapping[str, Payloads]
 def _shown(config: Config, payloads: Payloads) -> dict[str, str]:
     labels = dict(zip(payloads.count_topics(), payloads.labels, strict=True))
     wanted = set(config.events.labels)
-    return {topic: label for topic, label in labels.items() if not wanted or label in wanted}
+    return {topic: label for topic, label in labels.items() if (label in wanted if wanted else label != BACKGROUND)}
 
 
 def _switches(config: Config, camera: CameraConfig) -> tuple[str, ...]:

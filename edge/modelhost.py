@@ -23,7 +23,6 @@ __all__ = ["ModelHost", "first_stage", "models_of", "own_stage"]
 
 log = logging.getLogger(__name__)
 
-_TASKS = frozenset({"classification", "detection"})
 _SWITCH_S = 30.0
 
 
@@ -119,8 +118,6 @@ def _options(config: Config, model: ModelConfig, bundle: Bundle) -> SessionOptio
 
 
 def _load(config: Config, model: ModelConfig, bundle: Bundle) -> Stage:
-    if bundle.manifest.task not in _TASKS:
-        raise SessionError(f"{bundle.path}: a {bundle.manifest.task} model makes no events in this version")
     stage = Stage(bundle, _options(config, model, bundle), threshold=model.threshold)
     bundle.release()
     return stage

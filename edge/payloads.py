@@ -10,8 +10,8 @@ from typing import Any
 from edge import __version__
 from edge.clock import Clock, iso_utc
 from edge.frame import Frame
-from edge.scene import Change, Sighting
 from edge.sequence import topic_name
+from edge.sighting import Change, Sighting
 from edge.stages import Timing
 from edge.updates.state import Update
 
@@ -41,6 +41,7 @@ class Payloads:
     clock: Clock
     model: Mapping[str, Any]
     labels: Sequence[str]
+    joints: Sequence[str] = ()
 
     def topic(self, *levels: str) -> str:
         """`<root>/<node>/<levels>`."""
@@ -54,11 +55,11 @@ class Payloads:
 
     def event(self, change: Change, frame: Frame, timing: Timing, seq: int) -> dict[str, Any]:
         """`<camera>/event`."""
-        visit = change.visit
+        best = change.best
         state = self.clock.state()
         return {
             "schema": "event/1.0",
-            "id": visit.id,
+            "id": change.id,
             "type": change.type,
             "seq": seq,
             "boot_id": self.boot_id,
@@ -70,16 +71,17 @@ class Payloads:
             "model": dict(self.model),
             "frame": {"id": frame.id, "width": frame.width, "height": frame.height},
             "object": {
-                "track_id": None,
-                **self._object(visit.best),
-                "top_score": round(visit.top_score, 4),
-                "area": None if visit.best.area is None else round(visit.best.area, 6),
-                "count": visit.count,
-                "zones": [],
-                "entered_zones": [],
-                "stationary": None,
-                "start": iso_utc(visit.start_ns),
-                "end": iso_utc(visit.seen_ns) if change.type == "end" else None,
+                "track_id": change.id if change.followed else None,
+                **self._object(best),
+                "top_score": round(change.top_score, 4),
+                "area": None if best.area is None else round(best.area, 6),
+                "count": change.count,
+                "zones": list(change.zones),
+                "entered_zones": list(change.entered),
+                "stationary": change.stationary,
+                "start": iso_utc(change.start_ns),
+                "end": iso_utc(change.seen_ns) if change.type == "end" else None,
+                **({"mask": best.outline()} if best.outline is not None else {}),
             },
             "timing": self._timing(frame, timing),
         }
@@ -128,9 +130,10 @@ class Payloads:
         }
 
     def labels_told(self) -> dict[str, Any]:
-        """A model's labels as `info` has them: how many, and which with what topic unless there are very many."""
+        """A model's labels as `info` has them: how many, and which with what topic unless there are very many; its joints."""
         named = [{"label": a, "topic": b} for a, b in zip(self.labels, self.count_topics(), strict=True)]
-        return {"classes": len(self.labels), "labels": named if len(named) <= _MAX_LABELS_TOLD else None}
+        joints = {"keypoints": list(self.joints)} if self.joints else {}
+        return {"classes": len(self.labels), "labels": named if len(named) <= _MAX_LABELS_TOLD else None, **joints}
 
     def update(self, update: Update | None, percent: int | None) -> dict[str, Any]:
         """`update`: in the words of Home Assistant's update entity, and the phase."""
@@ -164,6 +167,7 @@ class Payloads:
             "label_id": sighting.label_id,
             "score": round(sighting.score, 4),
             "box": None if sighting.box is None else [round(v, 5) for v in sighting.box],
+            **({"keypoints": _rounded(sighting.keypoints)} if sighting.keypoints is not None else {}),
         }
 
     def _timing(self, frame: Frame, timing: Timing) -> dict[str, float]:
@@ -173,6 +177,10 @@ class Payloads:
             "infer_ms": round(timing.infer_ms, 3),
             "post_ms": round(timing.post_ms, 3),
         }
+
+
+def _rounded(joints: Sequence[tuple[float, float, float]]) -> list[list[float]]:
+    return [[round(x, 5), round(y, 5), round(score, 4)] for x, y, score in joints]
 
 
 def board() -> str | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["Plan", "plan"]
 
-_AT_ONCE = re.compile(r"model\.threshold|events\.\w+|snapshots\.(?!enabled)\w+|health\.every_s")
-# Not `enabled`, `pace`, `fps`, `loop` and `motion`: those are known elsewhere than to the camera's reader.
+_AT_ONCE = re.compile(r"model\.threshold|events\.(?!follow)\w+|snapshots\.(?!enabled)\w+|health\.every_s")
+# Not `enabled`, `pace`, `fps`, `loop`, `zones` and `motion`: those are known elsewhere than to the camera's reader.
 _CAMERA = re.compile(
     r"cameras\.([a-z0-9_-]+)\.(source|kind|width|height|username|password_file|open_timeout_s|read_timeout_s|frozen_s|privacy)"
 )

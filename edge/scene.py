@@ -6,33 +6,16 @@ once and falls only when fewer were seen for `hold_s`, so that a detector's flic
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from edge.frame import Frame
 from edge.sequence import new_id
+from edge.sighting import Change, Kind, Sighting
 
-__all__ = ["Change", "Scene", "Sighting", "Visit"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One object, or class, in one frame. `box` is x1 y1 x2 y2 as shares of the frame, 0 to 1."""
-
-    label_id: int
-    score: float
-    box: tuple[float, float, float, float] | None = None
-
-    @property
-    def area(self) -> float | None:
-        """The share of the frame that the box covers."""
-        if self.box is None:
-            return None
-        x1, y1, x2, y2 = self.box
-        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+__all__ = ["Scene"]
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class _Visit:
     """A label's stay in the view. `best` is the surest sighting of the frame that showed it last."""
 
     id: str
@@ -47,21 +30,13 @@ class Visit:
     most_since: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something to tell."""
-
-    type: Literal["new", "update", "end"]
-    visit: Visit
-
-
 class Scene:
     """One camera's view. `exclusive`: only one label can be there at a time (classification)."""
 
     def __init__(self, *, hold_s: float, cooldown_s: float, exclusive: bool = False) -> None:
         self.change(hold_s=hold_s, cooldown_s=cooldown_s)
         self._exclusive = exclusive
-        self._visits: dict[int, Visit] = {}
+        self._visits: dict[int, _Visit] = {}
 
     def change(self, *, hold_s: float, cooldown_s: float) -> None:
         """Other times from the next frame on."""
@@ -83,7 +58,7 @@ class Scene:
             changes += self._go_on(visit, frame, seen.pop(label, []))
         for label, group in seen.items():
             best = max(group, key=lambda s: s.score)
-            visit = Visit(
+            visit = _Visit(
                 id=new_id(frame.captured_ns),
                 best=best,
                 top_score=best.score,
@@ -94,12 +69,12 @@ class Scene:
                 told_count=len(group),
             )
             self._visits[label] = visit
-            changes.append(Change("new", visit))
+            changes.append(_change("new", visit))
         return changes
 
     def leave(self) -> list[Change]:
         """Ends every visit: the camera is away, and what it would show is not known."""
-        changes = [Change("end", visit) for visit in self._visits.values()]
+        changes = [_change("end", visit) for visit in self._visits.values()]
         self._visits.clear()
         return changes
 
@@ -109,12 +84,12 @@ class Scene:
         for label, visit in list(self._visits.items()):
             if seen and label not in seen:
                 if frame.mono_ns - visit.told_mono_ns >= self._cooldown_ns:
-                    changes.append(Change("end", self._visits.pop(label)))
+                    changes.append(_change("end", self._visits.pop(label)))
                 else:
                     seen.clear()
         return changes
 
-    def _go_on(self, visit: Visit, frame: Frame, group: Sequence[Sighting]) -> list[Change]:
+    def _go_on(self, visit: _Visit, frame: Frame, group: Sequence[Sighting]) -> list[Change]:
         count = len(group)
         if group:
             best = max(group, key=lambda s: s.score)
@@ -131,10 +106,14 @@ class Scene:
         label = visit.best.label_id
         if visit.count == 0:
             del self._visits[label]
-            return [Change("end", visit)]
+            return [_change("end", visit)]
         changes = []
         if visit.count != visit.told_count and frame.mono_ns - visit.told_mono_ns >= self._cooldown_ns:
             visit = replace(visit, told_count=visit.count, told_mono_ns=frame.mono_ns)
-            changes.append(Change("update", visit))
+            changes.append(_change("update", visit))
         self._visits[label] = visit
         return changes
+
+
+def _change(kind: Kind, visit: _Visit) -> Change:
+    return Change(kind, visit.id, visit.best, visit.top_score, visit.count, visit.start_ns, visit.seen_ns)

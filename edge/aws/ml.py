@@ -17,6 +17,7 @@ from edge.bundle.bundle import Bundle
 from edge.clock import Clock
 from edge.config import AwsMlConfig
 from edge.delivery.outbox import Outbox
+from edge.errors import ConfigError
 from edge.frame import Frame
 from edge.message import IllegalMessageError, Importance, Message
 from edge.prepare import placement_of
@@ -54,6 +55,11 @@ class AwsMl:
     ) -> None:
         self._bundle, self._outbox, self._config, self._clock = bundle, outbox, config, clock
         self._task = bundle.manifest.task
+        if self._task not in _TYPES:
+            raise ConfigError(
+                f"payload: aws-ml-v1 has words for {' and '.join(_TYPES)}, the model {bundle.path} is for {self._task}; "
+                'set it to "native"'
+            )
         self._topic = config.topic or default_topic(self._task)
         self._threshold = threshold
         self._seen, self._gone = seen, gone

@@ -1,6 +1,6 @@
 """The configuration of an agent: one frozen value, a section a class; edge.configfile reads it from its file."""
 
-from edge.config.cameras import IMAGE_SUFFIXES, CameraConfig, CameraKind, MotionConfig
+from edge.config.cameras import IMAGE_SUFFIXES, CameraConfig, CameraKind, MotionConfig, ZoneConfig
 from edge.config.config import (
     AwsConfig,
     AwsMlConfig,
@@ -36,6 +36,7 @@ __all__ = [
     "SnapshotsConfig",
     "SpoolConfig",
     "UpdatesConfig",
+    "ZoneConfig",
     "broker_address",
     "node_from_host",
 ]

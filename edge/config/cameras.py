@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from edge.config.fields import Line, LocalPath, Polygon, Section, from_the_files_folder
+from edge.config.fields import Line, LocalPath, Name, Polygon, Section, from_the_files_folder
 from edge.config.model import ModelConfig
 
-__all__ = ["IMAGE_SUFFIXES", "CameraConfig", "CameraKind", "MotionConfig"]
+__all__ = ["IMAGE_SUFFIXES", "CameraConfig", "CameraKind", "MotionConfig", "ZoneConfig"]
 
 CameraKind = Literal["gstreamer", "images", "pattern", "picamera", "url", "v4l2", "video"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
@@ -43,6 +43,13 @@ class MotionConfig(Section):
     masks: Annotated[tuple[Polygon, ...], Field(max_length=64)] = ()
 
 
+class ZoneConfig(Section):
+    """`[cameras.NAME.zones.ZONE]`: a part of the view; an object is in it that stands in it, by its box's lower edge."""
+
+    corners: Polygon
+    labels: Annotated[tuple[Line, ...], Field(max_length=1000)] = ()
+
+
 class CameraConfig(Section):
     """`[cameras.NAME]`: one source of frames."""
 
@@ -62,6 +69,7 @@ class CameraConfig(Section):
     frozen_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
     model: ModelConfig | None = None
     motion: MotionConfig | None = None
+    zones: dict[Name, ZoneConfig] = Field(default={}, max_length=32)
     privacy: Annotated[tuple[Polygon, ...], Field(max_length=64)] = ()
     recovery_command: Annotated[tuple[Line, ...], Field(max_length=32)] = ()
     recovery_after_s: Annotated[float, Field(ge=5, le=86_400)] = 60.0

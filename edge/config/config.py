@@ -33,6 +33,7 @@ class EventsConfig(Section):
     labels: Annotated[tuple[Line, ...], Field(max_length=1000)] = ()
     hold_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
     cooldown_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    follow: bool = True
     counts: bool = True
     frames_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.0
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any
 
+from edge.sighting import told_labels
 from edge.updates.wire import receive, send
 
 _TIMED_RUNS = 7
@@ -82,7 +83,7 @@ def serve(sock: socket.socket, job: dict[str, Any]) -> None:
         frame = np.frombuffer(body, np.uint8).reshape(header["height"], header["width"], 3)
         refuse_what_is_no_number(stage, frame)
         result, timing = stage(frame)
-        found = findings(result, bundle.labels, threshold=stage.threshold)
+        found = findings(result, frame, told_labels(bundle), threshold=stage.threshold)
         send(sock, {"found": found, "ms": timing.pre_ms + timing.infer_ms + timing.post_ms})
 
 

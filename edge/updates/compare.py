@@ -4,26 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from edge.results import Classification, Detections, Result
+from edge.frame import Image
+from edge.results import Result
+from edge.sighting import Box, sightings
 
 __all__ = ["Comparison", "Finding", "agreement", "findings", "too_slow"]
 
 _SAME_IOU = 0.5
 _SLACK_MS = 5.0
 
-Finding = tuple[str, float, tuple[float, float, float, float] | None]
-"""A label's name, its score, and its box in pixels of the frame where it has one."""
+Finding = tuple[str, float, Box | None]
+"""A label's name, its score, and its box where it has one."""
 
 
-def findings(result: Result, labels: Sequence[str], *, threshold: float) -> list[Finding]:
-    """What a result shows, surest first; of a classification its best class alone."""
-    if isinstance(result, Classification):
-        best = zip(result.labels[:1].tolist(), result.scores[:1].tolist(), strict=True)
-        return [(labels[label], score, None) for label, score in best if score >= threshold]
-    if isinstance(result, Detections):
-        rows = zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True)
-        return [(labels[label], score, (x1, y1, x2, y2)) for label, score, (x1, y1, x2, y2) in rows]
-    raise TypeError(f"{type(result).__name__} makes no events in this version")
+def findings(result: Result, image: Image, labels: Sequence[str], *, threshold: float) -> list[Finding]:
+    """What a result shows of a picture: objects, or classes without a box."""
+    height, width = image.shape[:2]
+    return [(labels[s.label_id], s.score, s.box) for s in sightings(result, (width, height), threshold=threshold)]
 
 
 def agreement(old: Sequence[Finding], new: Sequence[Finding], *, known: frozenset[str]) -> float:

@@ -14,6 +14,7 @@ from edge.bundle.unpack import unpack
 from edge.bundle.versions import Versions
 from edge.config import UpdatesConfig
 from edge.errors import BundleRefusedError
+from edge.sighting import told_labels
 from edge.stages import Timing
 from edge.updates.compare import Comparison, agreement, findings, too_slow
 from edge.updates.host import Host, Tap
@@ -103,7 +104,8 @@ class Steps:
         """
         settings = self.settings
         running = self.host.running()
-        known = frozenset(running.labels) & frozenset(bundle.labels)
+        labels = told_labels(running)
+        known = frozenset(labels) & frozenset(told_labels(bundle))
         comparison, tap = Comparison(), Tap()
         deadline = time.monotonic() + settings.shadow_s
         self.host.listen(tap)
@@ -116,7 +118,7 @@ class Steps:
                 if seen is None:
                     continue
                 frame, result, timing = seen
-                old = findings(result, running.labels, threshold=running.manifest.thresholds.score)
+                old = findings(result, frame.image, labels, threshold=running.manifest.thresholds.score)
                 new, new_ms = trial.look(frame.image)
                 comparison.add(agreement(old, new, known=known), old_ms=_whole(timing), new_ms=new_ms)
         finally:

@@ -1,7 +1,6 @@
 """Results to messages; every one is what the published schemas promise."""
 
 import json
-import math
 from importlib.resources import files
 
 import jsonschema
@@ -9,15 +8,16 @@ import numpy as np
 import pytest
 
 from edge.clock import Clock, ClockState, iso_utc, kernel_clock_state
-from edge.events import Events, sightings
+from edge.events import Events
 from edge.frame import Frame
 from edge.health import Health, percentiles
 from edge.payloads import SCHEMAS, Payloads
 from edge.report import Report
-from edge.results import Classification, Detections, Segmentation
-from edge.scene import Scene
+from edge.results import Classification, Detections, Instances, Poses, Segmentation
 from edge.sequence import new_id
 from edge.stages import Timing
+from edge.view import View
+from edge.zones import Zone
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 T0 = 1_763_806_921_123_456_789
@@ -69,10 +69,13 @@ class Kept:
         return found
 
 
-def make(kept, *, exclusive=False, labels=(), hold_s=1.0, **settings):
+def make(kept, *, exclusive=False, labels=(), hold_s=1.0, follow=False, zones=(), **settings):
     seqs = iter(range(1, 1000))
-    scenes = {name: Scene(hold_s=hold_s, cooldown_s=0, exclusive=exclusive) for name in ("door", "yard")}
-    return Events(payloads(), kept.outbox, scenes, lambda: next(seqs), threshold=0.5, labels=labels, **settings)
+    views = {
+        name: View(hold_s=hold_s, cooldown_s=0, exclusive=exclusive, follow=follow, zones=zones)
+        for name in ("door", "yard")
+    }
+    return Events(payloads(), kept.outbox, views, lambda: next(seqs), threshold=0.5, labels=labels, **settings)
 
 
 def assert_valid(payload):
@@ -200,22 +203,6 @@ def test_frames_when_asked_for_then_capped_and_never_kept():
         assert message.qos == 0
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_sightings_when_a_number_is_none_then_that_object_is_left_out(bad):
-    result = detections((0, 0.9, [0, 0, bad, 9]), (0, bad, [0, 0, 9, 9]), (3, 0.6, [-5, 50, 300, 150]))
-
-    (only,) = sightings(result, frame(), threshold=0.5)
-
-    assert only.box == (0.0, 0.5, 1.0, 1.0)
-    classes = Classification(np.array([1]), np.array([bad], np.float32))
-    assert sightings(classes, frame(), threshold=0.5) == []
-
-
-def test_sightings_when_a_result_makes_no_events_then_the_error_names_it():
-    with pytest.raises(TypeError, match="Segmentation makes no events"):
-        sightings(Segmentation(np.zeros((2, 2), np.uint8)), frame(), threshold=0.5)
-
-
 def test_seen_when_a_frame_is_too_large_to_tell_then_it_is_given_up_and_the_next_is_not(monkeypatch):
     kept = Kept()
     events = make(kept, counts=False)
@@ -303,3 +290,80 @@ def test_clock_when_asked_often_then_the_kernel_is_asked_every_ten_seconds():
 def test_iso_utc_when_given_nanoseconds_then_microseconds_are_kept():
     assert iso_utc(T0) == "2025-11-22T10:22:01.123456Z"
     assert iso_utc(0) == "1970-01-01T00:00:00.000000Z"
+
+
+def test_seen_when_objects_are_followed_then_each_has_its_own_events():
+    kept = Kept()
+    events = make(kept, follow=True, counts=False)
+    events.seen(frame(0), detections((0, 0.9, [0, 0, 20, 40]), (0, 0.8, [100, 0, 120, 40])), TIMING)
+    events.seen(frame(100), detections((0, 0.7, [4, 0, 24, 40])), TIMING)
+    events.seen(frame(1100), detections((0, 0.7, [8, 0, 28, 40])), TIMING)
+
+    told = [body for _, body, _ in kept.all()]
+    for event in told:
+        assert_valid(event)
+    first, second, left = told
+    assert [e["type"] for e in told] == ["new", "new", "end"]
+    assert len({first["id"], second["id"]}) == 2
+    assert all(e["object"]["track_id"] == e["id"] and e["object"]["stationary"] is False for e in told)
+    assert (left["id"], left["object"]["count"]) == (second["id"], 1)
+    assert first["object"]["count"] == second["object"]["count"] == 2
+
+
+def test_counts_when_there_are_zones_then_each_zone_has_its_own_and_zero_first():
+    kept = Kept()
+    left = Zone("left", [(0, 0), (0.5, 0), (0.5, 1), (0, 1)], frozenset({0}))
+    events = make(kept, follow=True, zones=[left])
+    events.open()
+    opened = {t for t, b, _ in kept.all() if t.startswith("door/zone/") and b == 0}
+    events.seen(frame(0), detections((0, 0.9, [0, 0, 20, 40]), (0, 0.8, [100, 0, 120, 40])), TIMING)
+    told = kept.all()
+    events.gone("door")
+
+    assert opened == {"door/zone/left/count/person"}
+    assert ("door/zone/left/count/person", 1) in [(t, b) for t, b, _ in told]
+    assert [b["object"]["zones"] for t, b, _ in told if t == "door/event"] == [["left"], []]
+    assert ("door/zone/left/count/person", 0) in [(t, b) for t, b, _ in kept.all()]
+
+
+def instances():
+    found = detections((0, 0.9, [20, 10, 120, 60]))
+    return Instances(found, found.boxes, np.ones((1, 14, 14), np.float32), 100, 200)
+
+
+def segmentation():
+    mask = np.zeros((100, 200), np.uint8)
+    mask[50:] = 3
+    return Segmentation(mask)
+
+
+@pytest.mark.parametrize(
+    ("result", "key", "label"),
+    [
+        (instances(), "mask", "person"),
+        (segmentation(), "mask", "car"),
+        (Poses(np.linspace([[50, 20, 0.9]], [[90, 80, 0.7]], 17, axis=1).astype(np.float32)), "keypoints", "person"),
+    ],
+)
+def test_seen_when_a_model_gives_masks_or_joints_then_the_event_has_them(result, key, label):
+    kept = Kept()
+    events = make(kept, labels=(label,), follow=not isinstance(result, Segmentation), counts=False, frames_per_s=1)
+    events.seen(frame(0), result, TIMING)
+
+    told = [body for _, body, _ in kept.all()]
+    for body in told:
+        assert_valid(body)
+    event = next(body for body in told if body["schema"] == "event/1.0")
+    assert event["object"]["label"] == label
+    assert event["object"][key]
+    assert {"mask", "keypoints"} & event["object"].keys() == {key}
+
+
+def test_seen_when_nothing_is_asked_for_then_the_background_is_no_event():
+    kept = Kept()
+    seqs = iter(range(1, 9))
+    views = {"door": View(hold_s=1, cooldown_s=0)}
+    events = Events(payloads(("background", "a", "b", "car")), kept.outbox, views, lambda: next(seqs), threshold=0.5)
+    events.seen(frame(0), segmentation(), TIMING)
+
+    assert [b["object"]["label"] for t, b, _ in kept.all() if t == "door/event"] == ["car"]

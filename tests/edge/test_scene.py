@@ -1,12 +1,12 @@
 """Coming, changing and going, told from frames without a tracker."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frame import Frame
-from edge.scene import Scene, Sighting
+from edge.scene import Scene
+from edge.sighting import Sighting
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 MS = 1_000_000
@@ -18,7 +18,7 @@ def at(ms):
 
 def see(scene, ms, *labels, score=0.9):
     sightings = [Sighting(label, score, (0.1, 0.2, 0.3, 0.6)) for label in labels]
-    return [(c.type, c.visit.best.label_id, c.visit.count) for c in scene.see(at(ms), sightings)]
+    return [(c.type, c.best.label_id, c.count) for c in scene.see(at(ms), sightings)]
 
 
 def test_see_when_a_label_comes_and_stays_away_then_new_and_end_with_one_id():
@@ -31,9 +31,9 @@ def test_see_when_a_label_comes_and_stays_away_then_new_and_end_with_one_id():
     (end,) = scene.see(at(1200), [])
 
     assert (new.type, end.type) == ("new", "end")
-    assert new.visit.id == end.visit.id
-    assert end.visit.top_score == 0.95
-    assert end.visit.seen_ns == at(100).captured_ns
+    assert new.id == end.id
+    assert end.top_score == 0.95
+    assert end.seen_ns == at(100).captured_ns
     assert scene.counts == {}
 
 
@@ -76,7 +76,7 @@ def test_leave_when_things_are_in_view_then_each_ends():
     scene = Scene(hold_s=1, cooldown_s=0)
     see(scene, 0, 1, 2)
 
-    assert {(c.type, c.visit.best.label_id) for c in scene.leave()} == {("end", 1), ("end", 2)}
+    assert {(c.type, c.best.label_id) for c in scene.leave()} == {("end", 1), ("end", 2)}
     assert scene.leave() == []
 
 
@@ -99,20 +99,15 @@ def test_see_when_anything_happens_then_visits_open_and_close_in_pairs(frames, h
             assert exclusive or scene.counts[label] >= shown.count(label), "a rise is never hidden"
     changes += scene.leave()
     for change in changes:
-        label, visit = change.visit.best.label_id, change.visit
+        label = change.best.label_id
         if change.type == "new":
             assert label not in open_visits
-            assert visit.id not in seen_ids
+            assert change.id not in seen_ids
             assert not (exclusive and open_visits)
-            open_visits[label] = visit.id
-            seen_ids.add(visit.id)
+            open_visits[label] = change.id
+            seen_ids.add(change.id)
         else:
-            assert open_visits[label] == visit.id
+            assert open_visits[label] == change.id
             if change.type == "end":
                 del open_visits[label]
     assert not open_visits
-
-
-@pytest.mark.parametrize(("box", "area"), [((0.0, 0.0, 1.0, 1.0), 1.0), ((0.5, 0.5, 0.25, 0.75), 0.0), (None, None)])
-def test_area_when_a_box_is_given_then_it_is_its_share_of_the_frame(box, area):
-    assert Sighting(0, 0.5, box).area == area

@@ -191,6 +191,9 @@ def test_shown_when_a_url_has_secrets_then_they_are_left_out():
     assert shown("https://u:p@h.example:8443/a/b.zip?X-Amz-Signature=1") == "https://h.example:8443/a/b.zip"
 
 
+IMAGE = np.zeros((100, 100, 3), np.uint8)
+
+
 def detections(*rows):
     boxes = np.array([r[2] for r in rows], np.float32).reshape(-1, 4)
     return Detections(boxes, np.array([r[1] for r in rows], np.float32), np.array([r[0] for r in rows], np.int64))
@@ -198,13 +201,13 @@ def detections(*rows):
 
 def test_agreement_when_boxes_overlap_then_they_are_paired_once_and_by_label():
     labels, known = ["a", "b"], frozenset({"a", "b"})
-    old = findings(detections((0, 0.9, (0, 0, 10, 10)), (1, 0.8, (20, 20, 30, 30))), labels, threshold=0)
+    old = findings(detections((0, 0.9, (0, 0, 10, 10)), (1, 0.8, (20, 20, 30, 30))), IMAGE, labels, threshold=0)
     assert agreement(old, old, known=known) == 1.0
-    moved = findings(detections((0, 0.9, (2, 0, 12, 10)), (1, 0.8, (60, 20, 70, 30))), labels, threshold=0)
+    moved = findings(detections((0, 0.9, (2, 0, 12, 10)), (1, 0.8, (60, 20, 70, 30))), IMAGE, labels, threshold=0)
     assert agreement(old, moved, known=known) == 0.5
-    other = findings(detections((1, 0.9, (0, 0, 10, 10))), labels, threshold=0)
+    other = findings(detections((1, 0.9, (0, 0, 10, 10))), IMAGE, labels, threshold=0)
     assert agreement(old[:1], other, known=known) == 0.0
-    twice = findings(detections((0, 0.9, (0, 0, 10, 10)), (0, 0.9, (0, 0, 10, 10))), labels, threshold=0)
+    twice = findings(detections((0, 0.9, (0, 0, 10, 10)), (0, 0.9, (0, 0, 10, 10))), IMAGE, labels, threshold=0)
     assert agreement(old[:1], twice, known=known) == pytest.approx(2 / 3)
     assert agreement([], [], known=known) == 1.0
     assert agreement(old[:1], other, known=frozenset({"a"})) == 0.0
@@ -212,9 +215,11 @@ def test_agreement_when_boxes_overlap_then_they_are_paired_once_and_by_label():
 
 
 def test_agreement_when_it_is_a_classification_then_the_best_class_counts():
-    found = findings(Classification(np.array([1, 0]), np.array([0.9, 0.1], np.float32)), ["a", "b"], threshold=0.5)
+    found = findings(
+        Classification(np.array([1, 0]), np.array([0.9, 0.1], np.float32)), IMAGE, ["a", "b"], threshold=0.5
+    )
     assert [f[0] for f in found] == ["b"]
-    assert findings(Classification(np.array([1]), np.array([0.4], np.float32)), ["a", "b"], threshold=0.5) == []
+    assert findings(Classification(np.array([1]), np.array([0.4], np.float32)), IMAGE, ["a", "b"], threshold=0.5) == []
 
 
 def test_comparison_when_slow_or_different_then_it_says_by_how_much():
