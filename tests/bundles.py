@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -118,6 +119,56 @@ def classifier(size: int = 32) -> onnx.ModelProto:
     return _model(graph)
 
 
+def colour_map(size: int = 64) -> onnx.ModelProto:
+    """A class a pixel: the strongest of its three colours, the first where none is stronger."""
+    n = helper.make_node
+    nodes = [
+        n("Cast", ["image"], ["f"], to=TensorProto.FLOAT),
+        n("ArgMax", ["f"], ["strongest"], axis=3, keepdims=0),
+        n("Cast", ["strongest"], ["mask"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colour_map",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["N", size, size])],
+    )
+    return _model(graph)
+
+
+def skeleton(size: int = 64) -> onnx.ModelProto:
+    """Three joints in fixed places, each as sure as the reddest pixel is red."""
+    n = helper.make_node
+    joints = np.array([[[0.25, 0.25, 1], [0.75, 0.25, 1], [0.5, 0.75, 1]]], np.float32) * [size, size, 1]
+    const = {
+        "scale": np.array(1 / 255, np.float32),
+        "joints": joints.astype(np.float32),
+        "sure": np.array([[[0, 0, 1]]], np.float32),
+        "place": np.array([[[1, 1, 0]]], np.float32),
+    }
+    nodes = [
+        n("Cast", ["image"], ["f"], to=TensorProto.FLOAT),
+        n("Mul", ["f", "scale"], ["g"]),
+        n("Split", ["g"], ["r", "gr", "b"], axis=3, num_outputs=3),
+        n("Max", ["gr", "b"], ["others"]),
+        n("Sub", ["r", "others"], ["pure"]),
+        n("ReduceMax", ["pure"], ["reddest4"], axes=[1, 2], keepdims=1),
+        n("Flatten", ["reddest4"], ["reddest2"]),
+        n("Unsqueeze", ["reddest2", "axis"], ["reddest"]),
+        n("Mul", ["reddest", "sure"], ["certainty"]),
+        n("Add", ["certainty", "place"], ["factors"]),
+        n("Mul", ["joints", "factors"], ["keypoints"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "skeleton",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, ["N", 3, 3])],
+        [numpy_helper.from_array(v, k) for k, v in {**const, "axis": np.array([1], np.int64)}.items()],
+    )
+    return _model(graph)
+
+
 def detection_bundle(folder: Path, *, size: int = 128, rounds: int = 0, golden: bool = True) -> Path:
     """A bundle of `detector`."""
     meaning = {"boxes": "x1 y1 x2 y2 in input pixels", "scores": "0 to 1", "labels": "label ids", "count": "how many"}
@@ -142,11 +193,30 @@ def classification_bundle(folder: Path, *, size: int = 32, golden: bool = True) 
     return write_bundle(folder, classifier(size), "classification", size, outputs, files)
 
 
+def segmentation_bundle(folder: Path, *, size: int = 64) -> Path:
+    """A bundle of `colour_map`, whose first class is the background."""
+    outputs = [{"name": "mask", "dtype": "uint8", "shape": ["N", size, size], "meaning": "class ids"}]
+    names = ("background", *LABELS[1:])
+    return write_bundle(folder, colour_map(size), "segmentation", size, outputs, {}, names)
+
+
+def pose_bundle(folder: Path, *, size: int = 64) -> Path:
+    """A bundle of `skeleton`."""
+    outputs = [{"name": "keypoints", "dtype": "float32", "shape": ["N", 3, 3], "meaning": "x y score"}]
+    return write_bundle(folder, skeleton(size), "pose", size, outputs, {}, ("left", "right", "foot"))
+
+
 def write_bundle(
-    folder: Path, model: onnx.ModelProto, task: str, size: int, outputs: list[dict], files: dict[str, bytes]
+    folder: Path,
+    model: onnx.ModelProto,
+    task: str,
+    size: int,
+    outputs: list[dict],
+    files: dict[str, bytes],
+    labels: Sequence[str] = LABELS,
 ) -> Path:
     """A bundle folder with the manifest that belongs to it."""
-    files = {"model.onnx": model.SerializeToString(), "labels.txt": "\n".join(LABELS).encode(), **files}
+    files = {"model.onnx": model.SerializeToString(), "labels.txt": "\n".join(labels).encode(), **files}
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +228,7 @@ def write_bundle(
         "source": {"net": "drawn by hand"},
         "input": {"height": size, "width": size},
         "outputs": outputs,
-        "classes": len(LABELS),
+        "classes": len(labels),
         "thresholds": {"score": 0.5},
         "opset": 18,
         "files": {
