@@ -120,11 +120,12 @@ def classifier(size: int = 32) -> onnx.ModelProto:
 
 
 def colour_map(size: int = 64) -> onnx.ModelProto:
-    """A class a pixel: the strongest of its three colours, the first where none is stronger."""
+    """A class a pixel: the strongest of its three colours, red unless another one is 40 stronger."""
     n = helper.make_node
     nodes = [
         n("Cast", ["image"], ["f"], to=TensorProto.FLOAT),
-        n("ArgMax", ["f"], ["strongest"], axis=3, keepdims=0),
+        n("Add", ["f", "redder"], ["weighed"]),
+        n("ArgMax", ["weighed"], ["strongest"], axis=3, keepdims=0),
         n("Cast", ["strongest"], ["mask"], to=TensorProto.UINT8),
     ]
     graph = helper.make_graph(
@@ -132,6 +133,7 @@ def colour_map(size: int = 64) -> onnx.ModelProto:
         "colour_map",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
         [helper.make_tensor_value_info("mask", TensorProto.UINT8, ["N", size, size])],
+        [numpy_helper.from_array(np.array([40, 0, 0], np.float32), "redder")],
     )
     return _model(graph)
 
