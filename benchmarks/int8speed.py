@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from benchmarks.nets import bundle_of, zoo_nets
-from export.gate import measure_speed
+from benchmarks.quantization import speed_columns
 from export.quantize import quantize
 
 __all__ = ["measure"]
@@ -29,14 +29,11 @@ def measure() -> list[dict[str, Any]]:
         bundle = bundle_of(net)
         picture = [bundle.path / "golden" / "input.png"]
         int8 = quantize(bundle, picture, compensation=False, scheme="u8s8").bundle
-        speed = measure_speed(bundle, int8, picture, runs=25)
         rows.append(
             {
                 "net": net.name,
                 "size": round(len(int8.model) / len(bundle.model), 4),
-                "float_ms": round(speed.float_ms, 2),
-                "int8_ms": round(speed.quantized_ms, 2),
-                "times_faster": round(speed.ratio, 2),
+                **speed_columns(bundle, int8, picture),
                 "goal": _GOALS[net.name],
             }
         )

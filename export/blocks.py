@@ -7,6 +7,8 @@ the convolution before has zero weights and bias for them, the one after ignores
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -17,12 +19,16 @@ from export.wires import Integers, Wires, group_of, set_attribute
 __all__ = ["fill_blocks"]
 
 _BLOCK = 16
+_WORTH = (
+    100  # values that are computed faster, for each weight added: with fewer the file grows more than the time shrinks
+)
 
 
 def fill_blocks(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
-    """`model` (QDQ) with the channels of its depthwise convolutions filled up, and how many of these that were."""
+    """`model` (QDQ) with the channels of its depthwise convolutions filled up where that pays, and how many those were."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
+    values = _values(model)
     filled = 0
     for conv in result.graph.node:
         wires = Wires(result.graph)
@@ -32,6 +38,8 @@ def fill_blocks(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
         before, after = found
         channels = group_of(conv)
         missing = -channels % _BLOCK
+        if values.get(conv.output[0], 0) < _WORTH * missing * _weights_of_one(wires, before, conv, after):
+            continue
         for node, axis in ((before, 0), (conv, 0), *((node, 1) for node in after)):
             known = wires.integers(node)
             assert known is not None  # noqa: S101  as `_around` has seen
@@ -41,6 +49,19 @@ def fill_blocks(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     if filled:
         replace_nodes(result.graph, list(result.graph.node))
     return result, filled
+
+
+def _values(model: onnx.ModelProto) -> dict[str, int]:
+    """How many values each tensor has for one picture, where that is known."""
+    known = onnx.shape_inference.infer_shapes(model).graph.value_info
+    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim][1:] for v in known}
+    return {name: int(np.prod(dims)) for name, dims in sizes.items() if dims}
+
+
+def _weights_of_one(wires: Wires, before: onnx.NodeProto, conv: onnx.NodeProto, after: Sequence[onnx.NodeProto]) -> int:
+    """The weights of one channel more."""
+    shapes = [list(wires.constants[wires.made[n.input[1]].input[0]].dims) for n in (before, conv, *after)]
+    return sum(int(np.prod(dims)) // dims[int(k > 1)] for k, dims in enumerate(shapes))
 
 
 def _around(wires: Wires, conv: onnx.NodeProto) -> tuple[onnx.NodeProto, list[onnx.NodeProto]] | None:

@@ -9,7 +9,7 @@ from html import escape
 __all__ = ["Bar", "Range", "bars", "columns", "ranges"]
 
 _WIDTH = 720
-_LABEL = 190
+_LABEL = 228
 _ROW = 30
 
 
@@ -36,7 +36,7 @@ class Range:
 def bars(rows: Sequence[Bar], *, title: str) -> str:
     """Horizontal bars from zero, one below the other."""
     top = max((row.value for row in rows), default=0) or 1.0
-    room = _WIDTH - _LABEL - 90
+    room = _WIDTH - _LABEL - 120
     parts = []
     for n, row in enumerate(rows):
         y = n * _ROW
@@ -56,10 +56,11 @@ def ranges(rows: Sequence[Range], *, title: str, percent: bool = True) -> str:
     margin = (high - low) * 0.08 or 0.01
     low, high = max(0.0, low - margin), min(high + margin, max(1.0, high)) if percent else high + margin
     scale: float = high - low
-    room = _WIDTH - _LABEL - 30
+    left = 80  # names are short here
+    room = _WIDTH - left - 40
 
     def at(value: float) -> float:
-        return _LABEL + room * (value - low) / scale
+        return left + room * (value - low) / scale
 
     def name(value: float) -> str:
         return f"{value * 100:.1f} %" if percent else f"{value:.3g}"
@@ -73,7 +74,7 @@ def ranges(rows: Sequence[Range], *, title: str, percent: bool = True) -> str:
         parts.append(f'<text class="tick" x="{x:.1f}" y="{height + 18}">{name(value)}</text>')
     for n, row in enumerate(rows):
         y = n * 38 + 21
-        parts.append(f'<text class="label" x="{_LABEL - 10}" y="{y + 4}">{escape(row.label)}</text>')
+        parts.append(f'<text class="label" x="{left - 16}" y="{y + 4}">{escape(row.label)}</text>')
         if row.interval is not None:
             a, b = (at(v) for v in row.interval)
             parts.append(f'<line class="whisker {row.kind}" x1="{a:.1f}" y1="{y}" x2="{b:.1f}" y2="{y}"/>')

@@ -13,6 +13,7 @@ from export.regions import constants_of, find_region
 
 __all__ = ["layer_noise"]
 
+_THROUGH = frozenset({"QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Split", "Sum", "Transpose", "Reshape"})
 _BEST_DB = 100.0  # beyond that two results are the same to float32
 
 
@@ -71,7 +72,7 @@ def _reached(model: onnx.ModelProto, names: set[str]) -> set[str]:
     """What is made of `names` through activations and the steps that store them, and no layer."""
     seen = set(names)
     for node in model.graph.node:
-        through = node.op_type in {"QuantizeLinear", "DequantizeLinear", "Relu", "Clip", "Split", "Sum"}
+        through = node.op_type in _THROUGH
         if through and seen.intersection(node.input[:1]):
             seen.update(node.output)
     return seen

@@ -64,15 +64,32 @@ def _tiles(report: Mapping[str, Any]) -> str:
     gate, size = report["gate"], report["bytes"]
     accuracy, latency = gate["accuracy"], gate["latency_ms"]
     tiles = [
-        (_share(accuracy["quantized"]), f"{accuracy['measure']}; float {_share(accuracy['float'])}"),
+        (_share(accuracy["quantized"]), f"{_measure(accuracy)}; {_share(accuracy['float'])} in float"),
         (
             f"{latency['ratio']:.2f} x",
-            f"as fast: {latency['quantized']:.3g} ms, float {latency['float']:.3g} ms, one thread",
+            f"the speed: {latency['quantized']:.3g} ms instead of {latency['float']:.3g} ms, one thread",
         ),
-        (f"{size['ratio']:.2f} x", f"the size: {size['quantized'] / 1e6:.3g} MB, float {size['float'] / 1e6:.3g} MB"),
+        (
+            f"{size['ratio']:.3f} x",
+            f"the size: {size['quantized'] / 1e6:.3g} MB instead of {size['float'] / 1e6:.3g} MB",
+        ),
     ]
     cells = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
     return f'<div class="tiles">{cells}</div>'
+
+
+_MEASURES = {
+    "top1": "top-1 accuracy",
+    "ap": "average precision (IoU 0.50 to 0.95)",
+    "mask_ap": "average precision of outlines (IoU 0.50 to 0.95)",
+    "miou": "mean IoU",
+    "oks_ap": "average precision of poses (OKS 0.50 to 0.95)",
+}
+
+
+def _measure(accuracy: Mapping[str, Any]) -> str:
+    """A metric's name in words; agreement is named so already."""
+    return _MEASURES.get(accuracy["measure"], str(accuracy["measure"]))
 
 
 def _accuracy(report: Mapping[str, Any]) -> str:
@@ -86,9 +103,9 @@ def _accuracy(report: Mapping[str, Any]) -> str:
     lost = known.get("drop")
     between = "" if lost is None else f" (with 95 % confidence between {_points(lost[0])} and {_points(lost[1])})"
     return (
-        f"<p>{escape(accuracy['measure'].capitalize())}, on {accuracy['images']} images: {_points(accuracy['drop'])} lost{between}; "
+        f"<p>{escape(_upper(_measure(accuracy)))}, on {accuracy['images']} images: {_points(accuracy['drop'])} lost{between}; "
         f"at most {_points(gate['max_drop'])} may be. {escape(_judged(report))}</p>"
-        + ranges(rows, title=accuracy["measure"])
+        + ranges(rows, title=_measure(accuracy))
         + '<p class="note">Whiskers: where the value lies with 95 % confidence, given that these are all the images there '
         "are.</p>" + _metrics(accuracy["numbers"])
     )
@@ -128,12 +145,11 @@ def _latency(report: Mapping[str, Any]) -> str:
     chart = []
     for row in rows:
         where = f"{row['provider']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-        chart.append(Bar(f"{where}, float", row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
-        chart.append(
-            Bar(report["precision"], row["quantized_ms"], f"{row['quantized_ms']:.3g} ms, {row['ratio']:.2f} x")
-        )
-    note = f'<p class="note">Median of one inference, both models in turns, on {escape(report["machine"])}. '
-    return bars(chart, title="Latency") + note + "On the device, gluon-edge tune measures its own.</p>"
+        chart.append(Bar(where, row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
+        chart.append(Bar("", row["quantized_ms"], f"{row['quantized_ms']:.3g} ms, {row['ratio']:.2f} x"))
+    note = f'<p class="note">The fastest of nine inferences, both models in turns, on {escape(report["machine"])}. '
+    key = f'<p class="key"><i class="float"></i>float<i class="quantized"></i>{escape(report["precision"])}</p>'
+    return bars(chart, title="Latency") + key + note + "On the device, gluon-edge tune measures its own.</p>"
 
 
 def _layers(report: Mapping[str, Any]) -> str:
@@ -163,7 +179,7 @@ def _layers(report: Mapping[str, Any]) -> str:
         "<p>Each layer's signal over what the quantized model adds to it, from the picture (left) to the results (right), "
         "all layers before it included. Higher is better.</p>"
         + columns(chart, title="Signal to noise by layer", unit="layers, in order; decibel")
-        + '<p class="key"><i class="quantized"></i>in 8 bits<i class="float"></i>in float</p>'
+        + '<p class="key"><i class="quantized"></i>quantized<i class="float"></i>in float</p>'
         + f"<details><summary>The {len(cells)} noisiest</summary>"
         + _table(["layer", "operator", "runs in", "#dB", "#harm alone"], cells)
         + "</details>"
@@ -180,16 +196,22 @@ def _kept(report: Mapping[str, Any]) -> str:
 
 
 def _search(report: Mapping[str, Any]) -> str:
-    rows = [[t["method"], str(t["put_back"]), _points(t["drop"])] for t in report["tried"]]
+    rows = [[t["method"], str(t["put_back"]), _share(t["work"]), _points(t["drop"])] for t in report["tried"]]
     return (
-        '<p class="note">Ways to choose the ranges were tried in order, then the layers that do most harm alone went back '
-        "to float, until the loss was small enough.</p>" + _table(["ranges by", "#layers put back", "#lost"], rows)
+        '<p class="note">Until the loss was small enough: ways to choose the ranges in order, then layers put back to '
+        "float, those first that do most harm alone for the work they are.</p>"
+        + _table(["ranges by", "#layers put back", "#of the work", "#lost"], rows)
     )
+
+
+def _calibrated(report: Mapping[str, Any]) -> str:
+    skipped = len(report["images_skipped"])
+    return f"{report['calibrated_on']} pictures" + (f", {skipped} more could not be read" if skipped else "")
 
 
 def _facts(report: Mapping[str, Any]) -> str:
     rows = [
-        ["calibrated on", f"{report['calibrated_on']} pictures, {len(report['images_skipped'])} could not be read"],
+        ["calibrated on", _calibrated(report)],
         ["scheme", str(report["scheme"])],
         ["ranges by", str(report["method"])],
         ["weights", f"{'per channel' if report['per_channel'] else 'per tensor'}, rounding {report['rounding']}"],
@@ -200,6 +222,10 @@ def _facts(report: Mapping[str, Any]) -> str:
         *([name, number] for name, number in report["tools"].items()),
     ]
     return _table(["", ""], rows)
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _section(title: str, body: str) -> str:

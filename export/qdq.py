@@ -200,8 +200,7 @@ class _Writer:
         whole = np.clip(np.rint(shifted), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
         node.input[1] = self._real(weights, np.tile(steps, levels.copies), np.zeros(len(whole), np.int8), axis=0)
         del node.input[2:]
-        zeros = np.zeros(len(whole), np.int32)
-        node.input.append(self._real(self._constant(whole), np.tile(grain, levels.copies), zeros, axis=0))
+        node.input.append(self._real(self._constant(whole), np.tile(grain, levels.copies), None, axis=0))
         result, node.output[0] = node.output[0], self._fresh()
         lowest, kind = (-128, np.int8) if self.signed else (0, np.uint8)
         unit = [self._constant(np.array(levels.step, np.float32)), self._constant(np.array(lowest, kind))]
@@ -214,16 +213,18 @@ class _Writer:
         self.nodes.append(helper.make_node("Split", [real, sizes], parts, axis=1))
         self.nodes.append(helper.make_node("Sum", parts, [result]))
 
-    def _real(self, stored: str, scales: NDArray[np.float64], zeros: NDArray[np.generic], *, axis: int) -> str:
-        """`stored` made float, with a scale and a zero point for each index of `axis`."""
-        inputs = [stored, self._constant(scales.astype(np.float32)), self._constant(zeros)]
+    def _real(self, stored: str, scales: NDArray[np.float64], zeros: NDArray[np.generic] | None, *, axis: int) -> str:
+        """`stored` made float, with a scale and a zero point (0 where there are none) for each index of `axis`."""
+        inputs = [stored, self._constant(scales.astype(np.float32))]
+        inputs += [] if zeros is None else [self._constant(zeros)]
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [self._fresh()], axis=axis))
         return str(self.nodes[-1].output[0])
 
     def _dequantized(self, stored: NDArray[np.generic], factor: NDArray[np.float64], axis: int) -> str:
         scales = np.asarray(factor if self.per_channel else factor[0], np.float32)
-        zeros = np.zeros(scales.shape, stored.dtype)
-        inputs = [self._constant(stored), self._constant(scales), self._constant(zeros)]
+        inputs = [self._constant(stored), self._constant(scales)]
+        if stored.dtype == np.int8:  # a bias needs no zero point, and a small net's would weigh something
+            inputs.append(self._constant(np.zeros(scales.shape, np.int8)))
         node = helper.make_node("DequantizeLinear", inputs, [self._fresh()])
         if self.per_channel:
             node.attribute.append(helper.make_attribute("axis", axis))

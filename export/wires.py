@@ -52,8 +52,8 @@ class Wires:
             assert source is not None  # noqa: S101  seen above
             if len(self.read[source.output[0]]) != 1 or any(name not in self.constants for name in source.input):
                 return None
-            values, scales, zeros = (numpy_helper.to_array(self.constants[name]) for name in source.input)
-            parts.append((values, scales, zeros))
+            values, scales, *zeros = (numpy_helper.to_array(self.constants[name]) for name in source.input)
+            parts.append((values, scales, zeros[0] if zeros else np.zeros(scales.shape, values.dtype)))
         return Integers(*parts)
 
 
@@ -73,7 +73,8 @@ class Integers:
             if part is None:
                 continue
             node = wires.made[conv.input[k + 1]]
-            for at, (value, what) in enumerate(zip(part, ("", "/scale", "/zero"), strict=True)):
+            # A bias has no zero points.
+            for at, (value, what) in enumerate(zip(part[: len(node.input)], ("", "/scale", "/zero"), strict=False)):
                 node.input[at] = f"{name}/{k}{what}"
                 wires.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), node.input[at]))
 

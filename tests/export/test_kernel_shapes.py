@@ -80,6 +80,8 @@ def test_depthwise_convolution_is_filled_to_whole_blocks_and_gives_the_same_numb
 ) -> None:
     model = _net(taps=3, stride=2, pad=1, channels=12)
     plain = _plain(model, colour_pictures(tmp_path), monkeypatch, per_channel=per_channel)
+    assert fill_blocks(plain)[1] == 0  # on a picture so small the file would grow more than the time shrinks
+    monkeypatch.setattr("export.blocks._WORTH", 1)
     filled, count = fill_blocks(plain)
     assert count == 1
     weights = {
@@ -96,6 +98,7 @@ def test_depthwise_convolution_is_filled_to_whole_blocks_and_gives_the_same_numb
 def test_depthwise_convolution_in_whole_blocks_or_read_elsewhere_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("export.blocks._WORTH", 1)
     whole = _plain(_net(taps=3, stride=2, pad=1, channels=16), colour_pictures(tmp_path / "whole"), monkeypatch)
     assert fill_blocks(whole)[1] == 0
     net = Net()
@@ -112,6 +115,7 @@ def test_shaped_model_runs_as_integer_kernels_and_turns_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the shape costs: two reshapes, which move nothing."""
+    monkeypatch.setattr("export.blocks._WORTH", 1)
     plain = _plain(_net(taps=3, stride=2, pad=1, channels=12), colour_pictures(tmp_path), monkeypatch)
     shaped = fold_columns(fill_blocks(plain)[0])[0]
     ran = {}

@@ -15,7 +15,8 @@ from export.cli import main
 from export.pack import write_bundle
 from export.page import page
 from export.report import complete, pairs_of, render
-from export.settle import settle
+from export.reported import Report, schema
+from export.settle import halve, settle
 
 _VOID = {"meta", "img", "br"}
 
@@ -68,6 +69,14 @@ def made(tmp_path_factory):
     return report, bundle, after, paths
 
 
+@pytest.fixture(scope="module")
+def halved(made):
+    """The report of the same net in half precision."""
+    _, bundle, _, paths = made
+    settled = halve(bundle, paths[:4])
+    return complete(settled.report, bundle, settled.quantized.bundle, paths)
+
+
 def test_report_has_what_a_person_asks_for(made):
     report, *_ = made
     document = json.loads(json.dumps(report, allow_nan=False))
@@ -82,6 +91,21 @@ def test_report_has_what_a_person_asks_for(made):
     low, high = document["gate"]["accuracy"]["intervals_95"]["quantized"]
     assert 0.5 < low < high == 1
     assert all(re.fullmatch("[0-9a-f]{64}", document["digests"][name]) for name in ("float_model", "model"))
+
+
+def test_report_is_as_its_schema_says(made, halved):
+    """Both precisions; a key that the schema does not know would fail too."""
+    for report in (made[0], halved):
+        Report.model_validate_json(json.dumps(report))
+    assert halved["precision"] == "fp16"
+    committed = json.loads((Path(__file__).parents[2] / "docs" / "report-1.0.schema.json").read_text())
+    assert committed == schema()  # written by: python -m export.reported > docs/report-1.0.schema.json
+
+
+def test_report_that_is_not_as_its_schema_says_is_told_from_one_that_is(made):
+    for wrong in ({"int8": 1}, {"scheme": "u7"}, {"gate": {**made[0]["gate"], "int8": 1}}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Report.model_validate_json(json.dumps({**made[0], **wrong}))
 
 
 def test_page_is_whole_fetches_nothing_and_runs_nothing(made):
