@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,31 +13,25 @@ from edge.admission import admitted, trust_of, versions_of
 from edge.aws.hearing import Hearings
 from edge.aws.management import aws_services
 from edge.branch import Branch, Ends, Shared, told_of
-from edge.cameras import Settings
-from edge.cameras.lastresort import LastResort
-from edge.cameras.privacy import Masked
-from edge.cameras.reader import CameraReader, Source
-from edge.cameras.source import source_for
+from edge.cameras.reader import CameraReader
+from edge.cameraset import gates_of
 from edge.clock import Clock
 from edge.commands.control import Control
-from edge.commands.desk import Desk, Done
-from edge.commands.gate import Gate
+from edge.commands.desk import Done
+from edge.commands.setup import desk_of, is_at_home
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
 from edge.health import Health
-from edge.homeassistant import status_topic
 from edge.introduction import introduction
-from edge.latest import Latest
 from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of, own_stage
-from edge.motion import MotionGate
 from edge.payloads import Payloads
 from edge.reload import plan
 from edge.report import Report
-from edge.sequence import default_state_dir, new_id
-from edge.signing import Keys
+from edge.sequence import new_id
+from edge.shutdown import Deadline, stop_in_order
 from edge.snapshots import Snapshots
 from edge.stages import Stage
 from edge.transports.nucleus import Nucleus
@@ -97,26 +90,29 @@ class Agent:
     ) -> None:
         mqtt = config.mqtt
         stage = first_stage(config, self._models)
-        enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-        own = {n: (c, own_stage(config, n, c.model)) for n, c in enabled.items() if c.model is not None}
+        cameras = config.cameras
+        together = {n: c for n, c in cameras.items() if c.model is None}
+        own = {n: (c, own_stage(config, n, c.model)) for n, c in cameras.items() if c.model is not None and c.enabled}
         boot_id = new_id(clock.wall_ns())
         self._payloads = payloads = Payloads(mqtt.root, mqtt.node, boot_id, clock, **told_of(stage))
-        gates = {n: MotionGate(c.motion) for n, c in enabled.items() if c.motion is not None and c.motion.enabled}
-        self._snapshots = self._build_snapshots(list(enabled))
-        self._control = control = Control(list(enabled), reload, gates, self._snapshots)
-        self._desk = self._build_desk() if config.transport in {"mqtt", "greengrass"} else None
+        self._topic = payloads.topic
+        gates = gates_of(config)
+        self._snapshots = self._build_snapshots([*together, *own])
+        self._control = control = Control([*together, *own], reload, gates, self._snapshots)
+        update = {"update": self._update_by_command} if config.updates.enabled else {}
+        self._desk = desk_of(config, payloads, control, update, self._introduce)
         self._delivery = delivery = Delivery(
             config, boot_id=boot_id, clock=clock, hearing=self._hearing(), nucleus=self._nucleus
         )
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
-        shared = Shared(delivery, health, control, gates, self._snapshots)
-        ends = Ends(on_end, len(own) + (len(own) < len(enabled)))
+        shared = Shared(delivery, health, control, gates, self._snapshots, self._report)
+        ends = Ends(on_end, len(own) + any(c.enabled for c in together.values()))
 
         def branch(cameras: dict[str, CameraConfig], stage: Stage, **named: str) -> Branch:
-            return Branch(config, cameras, stage, payloads, shared, self._reader, ends.one, **named)
+            return Branch(config, cameras, stage, payloads, shared, ends.one, **named)
 
-        self._branch = branch({n: c for n, c in enabled.items() if n not in own}, stage)
+        self._branch = branch(together, stage)
         self._own = {n: branch({n: c}, own_stage, name=f"inference-{n}") for n, (c, own_stage) in own.items()}
         self._branches = (self._branch, *self._own.values())
         self._tell_of_the_models()
@@ -130,26 +126,18 @@ class Agent:
     def _attach(self) -> None:
         self._control.attach([branch.set_threshold for branch in self._branches], self._readers)
 
-    def _reader(self, name: str, camera: CameraConfig, slots: Latest) -> CameraReader:
-        settings, source = _source(camera)
-        last = None
-        if camera.recovery_command:
-            record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
-            after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
-            last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
-        return CameraReader(name, settings, source, slots, self._report, self._payloads.clock, last)
-
     def change(self, config: Config, changed: Sequence[str]) -> bool:
         """Goes on with another configuration, where nothing has to be built anew for it; False when it does.
 
         No frame is lost, what is in view stays in view, and only cameras that are read differently are opened again.
         """
         todo = plan(changed)
-        if not todo.live or not self._adopted(config, changed):
+        if not todo.live or any(config.cameras[name].model is not None for name in todo.switched):
             return False
-        for reader in self._readers:
-            if reader.name in todo.cameras:
-                reader.change(*_source(config.cameras[reader.name]))
+        if not all(branch.can_change(config, todo) for branch in self._branches) or not self._adopted(config, changed):
+            return False
+        for branch in self._branches:
+            branch.reopen(todo)
         return True
 
     def _adopted(self, config: Config, changed: Sequence[str]) -> bool:
@@ -166,7 +154,7 @@ class Agent:
             score = self._branch.stage.bundle.manifest.thresholds.score
             self._branch.set_threshold(score if config.model.threshold is None else config.model.threshold)
         self._introduce_ourselves()
-        if self._desk is not None and self._at_home:
+        if self._desk is not None and is_at_home(self._config):
             self._introduce()
 
     def start(self) -> None:
@@ -174,7 +162,7 @@ class Agent:
         config = self._config
         self._introduce_ourselves()
         for name, camera in config.cameras.items():
-            if not camera.enabled:
+            if not camera.enabled and camera.model is not None:
                 self._report.state_changed(name, "disabled", "switched off in the configuration")
         for branch in self._branches:
             branch.events.open()
@@ -222,7 +210,7 @@ class Agent:
         if not s.enabled:
             return None
         return Snapshots(
-            cameras, self._put, self._payloads.topic, on=s.on, max_bytes=s.max_bytes, every_s=s.every_s, retain=s.retain
+            cameras, self._put, self._topic, on=s.on, max_bytes=s.max_bytes, every_s=s.every_s, retain=s.retain
         )
 
     def _take_over(self, stage: Stage) -> None:
@@ -233,7 +221,7 @@ class Agent:
         self._tell_of_the_models()
         self._attach()
         self._introduce_ourselves()
-        if self._desk is not None and self._at_home:
+        if self._desk is not None and is_at_home(self._config):
             self._introduce()
 
     def _build_updater(self, stage: Stage) -> Updater:
@@ -260,32 +248,6 @@ class Agent:
             raise ConfigError("url: https:// or file:// it must be") from None
         return {"update": self._updater.request(request).request.id}, {}
 
-    @property
-    def _at_home(self) -> bool:
-        """Home Assistant listens at a broker of its own, not at AWS IoT Core."""
-        return self._config.homeassistant.enabled and self._config.transport == "mqtt"
-
-    def _build_desk(self) -> Desk | None:
-        config, payloads = self._config, self._payloads
-        commands, home, at_home = config.commands, config.homeassistant, self._at_home
-        if not (commands.enabled or at_home):
-            return None
-        gate = Gate(
-            node=config.mqtt.node,
-            allow=frozenset(commands.allow) if commands.enabled else frozenset(),
-            keys=Keys(commands.keys),
-            signed=commands.signed,
-            counter_of=lambda key: self._desk.counter(key) if self._desk is not None else 0,
-        )
-        return Desk(
-            payloads,
-            gate,
-            self._verbs() if commands.enabled else {},
-            self._control.switches() if commands.enabled else {},
-            hello=status_topic(home.prefix) if at_home else None,
-            introduce=self._introduce if at_home else lambda: None,
-        )
-
     def _hearing(self) -> Hearing | None:
         desk = self._desk
         services = aws_services(
@@ -299,12 +261,6 @@ class Agent:
         if services is None or self._config.transport not in {"mqtt", "greengrass"}:
             return desk
         return Hearings(desk or NobodyHears(), services)
-
-    def _verbs(self) -> dict[str, Callable[[dict[str, Any]], Done]]:
-        verbs = dict(self._control.verbs())
-        if self._config.updates.enabled:
-            verbs["update"] = self._update_by_command
-        return verbs
 
     def _introduce(self) -> None:
         """Tells Home Assistant what there is."""
@@ -340,37 +296,27 @@ class Agent:
 
         All its waits together end within 4 s, whatever does not; only a longer drain, when files have ended, adds to that.
         """
-        begun = time.monotonic()
-        deadline = begun + _STOPPED_WITHIN_S + max(0.0, drain_s - DRAIN_S)
-        stuck: list[str] = []
+        left = Deadline(_STOPPED_WITHIN_S + max(0.0, drain_s - DRAIN_S)).left_s
         self._updater.ask_to_stop()
         if drain_s <= DRAIN_S:
             self._delivery.last_connection()
-        steps: tuple[Callable[[], list[str]], ...] = (
-            lambda: self._stop_pipelines(_left_s(deadline, _CAMERAS_STOP_S)),
-            lambda: self._stop_snapshots(_left_s(deadline, _DESK_STOP_S)),
-            lambda: self._stop_desk(_left_s(deadline, _DESK_STOP_S)),
-            lambda: [] if self._updater.stop(_left_s(deadline, _UPDATES_STOP_S)) else ["updates"],
-            self._say_last_words,
-            lambda: [] if self._delivery.stop(drain_s, within_s=_left_s(deadline)) else ["uplink"],
-            self._close,
+        return stop_in_order(
+            (
+                lambda: self._stop_pipelines(left(_CAMERAS_STOP_S)),
+                lambda: self._stop_snapshots(left(_DESK_STOP_S)),
+                lambda: self._stop_desk(left(_DESK_STOP_S)),
+                lambda: [] if self._updater.stop(left(_UPDATES_STOP_S)) else ["updates"],
+                self._say_last_words,
+                lambda: [] if self._delivery.stop(drain_s, within_s=left()) else ["uplink"],
+                self._close,
+            )
         )
-        for step in steps:
-            try:
-                stuck += step()
-            except Exception:  # noqa: PERF203 - one that cannot stop must not keep the others from it
-                log.exception("stop: a step failed")
-                stuck.append("a step of the stop")
-        if stuck:
-            log.error("stop: would not end: %s", ", ".join(stuck))
-        log.info("stopped in %.2f s", time.monotonic() - begun)
-        return not stuck
 
     def _stop_pipelines(self, timeout_s: float) -> list[str]:
-        deadline = time.monotonic() + timeout_s
+        left = Deadline(timeout_s).left_s
         for branch in self._branches:
             branch.pipeline.ask_to_stop()
-        return [name for branch in self._branches for name in branch.pipeline.stop(_left_s(deadline))]
+        return [name for branch in self._branches for name in branch.pipeline.stop(left())]
 
     def _stop_snapshots(self, timeout_s: float) -> list[str]:
         return [] if self._snapshots is None or self._snapshots.stop(timeout_s) else ["snapshots"]
@@ -390,14 +336,3 @@ class Agent:
         self._delivery.close()
         self._models.release()
         return []
-
-
-def _left_s(deadline: float, most_s: float = float("inf")) -> float:
-    """The time that a step of the stop may take: a moment in any case, to ask whether there is anything to wait for."""
-    return max(0.1, min(most_s, deadline - time.monotonic()))
-
-
-def _source(camera: CameraConfig) -> tuple[Settings, Source]:
-    settings = Settings.of({**camera.model_dump(mode="json"), "kind": camera.inferred_kind})
-    source = source_for(settings)
-    return settings, Masked(source, camera.privacy) if camera.privacy else source

@@ -9,26 +9,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge.aws.ml import AwsMl
-from edge.cameras.camera import LIVE
-from edge.cameras.reader import CameraReader
+from edge.cameras.reader import Watcher
+from edge.cameraset import CameraSet
 from edge.commands.control import Control
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.events import Events
 from edge.health import Health
-from edge.latest import Latest
 from edge.liveness import Liveness
 from edge.motion import MotionGate
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
+from edge.reload import Plan
 from edge.sighting import told_labels
 from edge.snapshots import Snapshots
 from edge.stages import Stage
 from edge.view import views_of
 
 __all__ = ["Branch", "Ends", "Shared", "told_of"]
-
-MakeReader = Callable[[str, CameraConfig, Latest], CameraReader]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class Shared:
     control: Control
     gates: Mapping[str, MotionGate]
     snapshots: Snapshots | None
+    watcher: Watcher
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -56,7 +55,6 @@ class Branch:
         stage: Stage,
         payloads: Payloads,
         shared: Shared,
-        make_reader: MakeReader,
         on_end: Callable[[str | None], None],
         *,
         name: str = "inference",
@@ -64,12 +62,12 @@ class Branch:
         self._config = config
         self._shared = shared
         self.cameras = tuple(cameras)
-        self.slots = Latest(self.cameras, lossless=frozenset(n for n, c in cameras.items() if c.pace == "fast"))
-        self.readers = [make_reader(n, camera, self.slots) for n, camera in cameras.items()]
-        rarest_s = max((_rarest_s(camera) for camera in cameras.values()), default=0.0)
-        self.liveness = Liveness(self._online, rarest_s=rarest_s)
-        self._look_with(stage, payloads)
         snapshots, clock = shared.snapshots, payloads.clock
+        gates = {n: gate for n, gate in shared.gates.items() if n in cameras}
+        self._set = CameraSet(config, cameras, gates, shared.watcher, clock)
+        self.slots, self.readers = self._set.slots, self._set.readers
+        self.liveness = Liveness(self._online, rarest_s=self._set.rarest_s)
+        self._look_with(stage, payloads)
         self.pipeline = Pipeline(
             self.readers,
             self.slots,
@@ -80,7 +78,7 @@ class Branch:
             on_end,
             looks=shared.control.looks,
             passed=snapshots.passed if snapshots is not None else lambda _frame: None,
-            gates={n: gate for n, gate in shared.gates.items() if n in cameras},
+            gates=gates,
             liveness=self.liveness,
             name=name,
         )
@@ -92,10 +90,20 @@ class Branch:
         self.pipeline.use(stage, self._sink())
         self.events.open()
 
+    def can_change(self, config: Config, todo: Plan) -> bool:
+        """Whether what is asked of its cameras can be done while they run."""
+        return self._set.can_change(config, todo)
+
     def change(self, config: Config) -> None:
-        """Other events from the next frame on; what is in view stays in view. On the model's thread."""
+        """Other settings from the next frame on; what is in view stays in view. On the model's thread."""
         self._config = config
         self.events.change(**config.events.model_dump(exclude={"follow"}))
+        self._set.adopt(config)
+        self.liveness.expect(self._set.rarest_s)
+
+    def reopen(self, todo: Plan) -> None:
+        """Opens anew what is read in another way, and switches cameras on and off, once `change` was done."""
+        self._set.change(todo)
 
     def introduced(self) -> dict[str, Any]:
         """The model as `info` names that of one camera: who it is, its labels, and which providers it does without."""
@@ -173,9 +181,3 @@ def told_of(stage: Stage) -> dict[str, Any]:
         "labels": told_labels(bundle),
         "joints": bundle.labels if bundle.manifest.task == "pose" else (),
     }
-
-
-def _rarest_s(camera: CameraConfig) -> float:
-    """How long a camera that is online may give no frame: by its rate, or because it is not yet known to be away."""
-    live = max(camera.read_timeout_s, camera.frozen_s) if camera.inferred_kind in LIVE else 0.0
-    return max(live, 1 / camera.fps if camera.fps else 0.0)

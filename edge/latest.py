@@ -20,24 +20,31 @@ class Latest:
     """Slots of several cameras, emptied in turn so that none starves.
 
     A camera in `lossless` waits for its slot to be emptied instead of overwriting it: for files that are to be
-    used to the last frame. Any thread may call any method.
+    used to the last frame. Those in `resting` are switched off for now. Any thread may call any method.
     """
 
-    def __init__(self, cameras: Sequence[str], *, lossless: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        *,
+        lossless: frozenset[str] = frozenset(),
+        resting: frozenset[str] = frozenset(),
+    ) -> None:
         self._slots: dict[str, Frame | None] = dict.fromkeys(cameras)
         self._turns = list(cameras)
         self._lossless = lossless
         self._changed = threading.Condition()
         self._closed = False
-        self._open = set(cameras)
+        self._open = set(cameras) - resting
+        self._ended = False
         self._gone: set[str] = set()
         self.dropped = dict.fromkeys(cameras, 0)
         self.show_first: Callable[[Frame], None] | None = None
 
     @property
     def all_lossless(self) -> bool:
-        """Whether every frame of every camera is to be used."""
-        return self._lossless >= self._slots.keys()
+        """Whether every frame of every camera that is on is to be used."""
+        return self._lossless >= self._open
 
     def put(self, frame: Frame) -> bool:
         """Leaves a frame for the model; False when nobody will take it any more."""
@@ -80,7 +87,20 @@ class Latest:
             self._gone.add(camera)
             if for_good:
                 self._open.discard(camera)
+                self._ended = True
             self._changed.notify_all()
+
+    def rest(self, camera: str) -> None:
+        """Says that a camera is switched off, until it is `back`."""
+        with self._changed:
+            self._gone.add(camera)
+            self._open.discard(camera)
+            self._changed.notify_all()
+
+    def back(self, camera: str) -> None:
+        """Says that a camera is switched on."""
+        with self._changed:
+            self._open.add(camera)
 
     def close(self) -> None:
         """Wakes everybody up for the last time; frames still waiting are given up."""
@@ -90,8 +110,8 @@ class Latest:
 
     @property
     def done(self) -> bool:
-        """Whether there will be no more frames: closed, or every camera ended and every slot is empty."""
-        return self._closed or (not self._open and not self._ready())
+        """Whether there will be no more frames: closed, or every camera that is on has ended and every slot is empty."""
+        return self._closed or (self._ended and not self._open and not self._ready())
 
     def _ready(self) -> bool:
         return bool(self._gone) or any(frame is not None for frame in self._slots.values())

@@ -32,6 +32,11 @@ class Liveness:
         self._seen_at = mono()
         self._busy = False
 
+    def expect(self, rarest_s: float) -> None:
+        """Cameras are asked for frames at another rate from now on."""
+        with self._lock:
+            self._patience_s = 2 * rarest_s
+
     def begin(self) -> None:
         """A frame goes into the model."""
         with self._lock:

@@ -29,11 +29,7 @@ class MotionGate:
     """
 
     def __init__(self, config: MotionConfig) -> None:
-        self._config = config
-        self._gap_ns = round(1e9 / config.fps)
-        self._linger_ns = round(config.linger_s * 1e9)
-        self._every_ns = round(config.every_s * 1e9)
-        self._shape: tuple[int, ...] = ()
+        self.change(config)
         self._background: Any = None
         self._watched: NDArray[np.uint8] | None = None
         self._looked = 0
@@ -42,13 +38,21 @@ class MotionGate:
         self._passed_ns: int | None = None
         self._on = True
 
+    def change(self, config: MotionConfig) -> None:
+        """Other settings from the next frame on; the background is learnt anew. Only between two frames."""
+        self._config = config
+        self._gap_ns = round(1e9 / config.fps)
+        self._linger_ns = round(config.linger_s * 1e9)
+        self._every_ns = round(config.every_s * 1e9)
+        self._shape: tuple[int, ...] = ()
+
     def switch(self, *, on: bool) -> None:
         """Off, every frame passes."""
         self._on = on
 
     def passes(self, image: Image, mono_ns: int) -> bool:
         """Whether a frame, uint8 [height, width, 3] taken at `mono_ns`, is worth the model's time."""
-        if not self._on:
+        if not (self._on and self._config.enabled):
             return True
         if self._looked_ns is None or mono_ns - self._looked_ns >= self._gap_ns:
             self._looked_ns = mono_ns

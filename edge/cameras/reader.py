@@ -37,7 +37,7 @@ class Watcher(Protocol):
         """One more frame was read."""
 
     def state_changed(self, camera: str, state: str, reason: str | None, step: Rung | None = None) -> None:
-        """`state` is online or offline; `step` is what is done about it."""
+        """`state` is online, offline or disabled; `step` is what is done about it."""
 
 
 class Source(Protocol):
@@ -73,6 +73,8 @@ class CameraReader:
         watcher: Watcher,
         clock: Clock,
         last_resort: LastResort | None = None,
+        *,
+        on: bool = True,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -83,15 +85,15 @@ class CameraReader:
         self._last_resort = last_resort
         self._ladder = Ladder(reader=settings.live, help_after_s=last_resort.after_s if last_resort else None)
         self._stop = StopSign()
+        self.on = on
         self._anew = threading.Event()
         self._next: tuple[Settings, Source] | None = None
         self._repeats = Repeats(log)
         self._online = False
         self._told: set[str] = set()
         self._frame_id = 0
-        # A live camera's process lets no more pass than wanted; here it would be too late to save the decoding.
         self._refused_before: dict[str, int] = {}
-        self._cap = Cap(None if settings.live or settings.kind in {"images", "pattern"} else settings.fps)
+        self._cap = _cap_of(settings)
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
 
     def start(self) -> None:
@@ -101,6 +103,7 @@ class CameraReader:
     def stop(self) -> None:
         """Asks the thread to end; `join` waits for it."""
         self._stop.set()
+        self._anew.set()
 
     def restart(self) -> None:
         """Asks for the camera to be closed and opened again."""
@@ -109,6 +112,11 @@ class CameraReader:
     def change(self, settings: Settings, source: Source) -> None:
         """Opens the camera anew in another way; its frames are counted on."""
         self._next = settings, source
+        self._anew.set()
+
+    def switch(self, *, on: bool) -> None:
+        """Off, the camera is closed and its thread rests."""
+        self.on = on
         self._anew.set()
 
     @property
@@ -132,6 +140,10 @@ class CameraReader:
                 self._source.close()
                 self._refused_before = self.refused
                 (self._settings, self._source), self._next = self._next, None
+                self._cap = _cap_of(self._settings)
+            if not self.on:
+                self._rest()
+                continue
             try:
                 ended = self._read_until_it_ends(Opening(self._settings, self._clock, self._stop))
                 continue
@@ -167,10 +179,25 @@ class CameraReader:
                 del frame  # its memory goes back to the reader when nobody else looks at it
                 if self._anew.is_set():
                     self._anew.clear()
+                    if not self.on:
+                        return False
                     raise CameraError("opened anew by command")
         finally:
             camera.close()
         return True
+
+    def _rest(self) -> None:
+        """Until it is switched on, or time to stop."""
+        self._source.close()
+        self._online = False
+        self._told.clear()
+        self._slots.rest(self.name)
+        self._watcher.state_changed(self.name, "disabled", "switched off in the configuration")
+        while not (self.on or self._stop.is_set()):
+            self._anew.wait()
+            self._anew.clear()
+        if self.on:
+            self._slots.back(self.name)
 
     def _recover(self, step: Step, reason: str) -> None:
         """Tells what is wrong and what is done about it, each kind of step once, and does it."""
@@ -206,3 +233,8 @@ class CameraReader:
             failures,
         )
         self._watcher.state_changed(self.name, "online", None)
+
+
+def _cap_of(settings: Settings) -> Cap:
+    # A live camera's process lets no more pass than wanted; here it would be too late to save the decoding.
+    return Cap(None if settings.live or settings.kind in {"images", "pattern"} else settings.fps)

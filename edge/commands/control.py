@@ -111,6 +111,8 @@ class Control:
         reader = self._readers.get(args["camera"])
         if reader is None:
             raise CameraError(f"no camera is named {args['camera']}")
+        if not reader.on:
+            raise CameraError(f"{reader.name} is switched off in the configuration")
         reader.restart()
         return {"camera": reader.name}, {}
 

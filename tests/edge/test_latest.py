@@ -99,3 +99,16 @@ def test_take_when_nothing_comes_then_waiting_costs_no_cpu():
     assert slots.take(0.3) is None
 
     assert time.process_time() - before < 0.05
+
+
+def test_latest_when_cameras_are_switched_off_then_there_may_be_more_and_when_all_others_have_ended_there_is_not():
+    slots = Latest(["a", "b"], resting=frozenset({"b"}))
+    slots.rest("a")
+    assert slots.take(0) == Gone("a"), "what it saw is no longer known"
+    assert not slots.done, "all are off, and may be switched on"
+    slots.back("a")
+    assert slots.put(frame("a", 1))
+    assert slots.take(0).id == 1
+    slots.gone("a", for_good=True)
+    assert slots.take(0) == Gone("a")
+    assert slots.done

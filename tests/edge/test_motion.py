@@ -98,3 +98,16 @@ def test_health_when_frames_are_gated_then_the_saving_is_shown():
         health.frame_gated("c")
 
     assert json.loads(json.dumps(health.figures({})))["cameras"]["c"]["gated"] == 3
+
+
+def test_gate_when_it_is_told_otherwise_then_so_from_the_next_frame_on():
+    gate = MotionGate(MotionConfig(every_s=1000, linger_s=0, fps=100))
+    still = np.zeros((48, 64, 3), np.uint8)
+    assert all(gate.passes(still, at * 10**8) for at in range(4)), "it is learning"
+    assert [gate.passes(still, at * 10**8) for at in range(4, 10)][-1] is False
+    assert not gate.passes(still, 2 * 10**9)
+    gate.change(MotionConfig(enabled=False))
+    assert gate.passes(still, 3 * 10**9)
+    gate.change(MotionConfig(every_s=1, linger_s=0, fps=100))
+    passed = [gate.passes(still, 4 * 10**9 + at * 10**8) for at in range(60)]
+    assert sum(passed[20:]) == 4, "once a second, once it has learnt anew"

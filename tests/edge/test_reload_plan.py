@@ -13,8 +13,10 @@ from edge.reload import plan
         (["cameras.door.source", "cameras.door.privacy", "cameras.yard-2.width"], True, {"door", "yard-2"}),
         (["snapshots.enabled"], False, set()),
         (["cameras.door"], False, set()),
-        (["cameras.door.enabled"], False, set()),
-        (["cameras.door.motion.fps"], False, set()),
+        (["cameras.door.enabled", "cameras.door.motion.fps", "cameras.yard.motion.enabled"], True, set()),
+        (["cameras.door.fps", "cameras.yard.enabled"], True, {"door"}),
+        (["cameras.door.motion"], False, set()),
+        (["cameras.door.pace"], False, set()),
         (["events.hold_s", "mqtt.broker"], False, set()),
         (["model.bundle"], False, set()),
         (["transport"], False, set()),
@@ -25,3 +27,10 @@ def test_plan_when_keys_changed_then_no_more_is_stopped_than_has_to_be(changed, 
 
     assert found.live is live
     assert found.cameras == (cameras if live else set())
+
+
+def test_plan_when_cameras_are_switched_or_asked_for_another_rate_then_it_says_which():
+    found = plan(["cameras.door.fps", "cameras.yard.enabled", "cameras.gate.source"])
+
+    assert found.switched == {"yard"}
+    assert found.paced == {"door"}

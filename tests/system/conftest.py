@@ -114,7 +114,7 @@ class Subscriber:
     def events(self, camera: str | None = None) -> list[dict[str, Any]]:
         return self.payloads(f"{camera}/event" if camera else "/event")
 
-    def wait_for(self, ending: str, test: Callable[[Any], Any] = lambda _: True, seconds: float = 15) -> Any:
+    def wait_for(self, ending: str, test: Callable[[Any], Any] = lambda _: True, seconds: float = 60) -> Any:
         def found() -> list[Any]:
             return [p for p in self.payloads(ending) if test(p)]
 
@@ -155,13 +155,13 @@ class AgentProcess:
     def said(self) -> str:
         return self.log.read_text()
 
-    def wait_for_line(self, text: str, seconds: float = 15) -> None:
+    def wait_for_line(self, text: str, seconds: float = 60) -> None:
         wait_until(lambda: text in self.said, seconds, f"{text!r} in the agent's log:\n{self.said}")
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = 60) -> int:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

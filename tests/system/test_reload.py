@@ -1,6 +1,7 @@
 """The configuration read again while the agent runs."""
 
 import signal
+import time
 
 import bundles
 import pytest
@@ -49,6 +50,52 @@ def test_reload_when_events_or_a_camera_changed_then_the_agent_goes_on(
     assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
     ids = [e["frame"]["id"] for e in events if e["type"] == "new"]
     assert ids == sorted(ids), "its frames are counted on"
+
+
+def test_reload_when_a_camera_is_switched_or_asked_otherwise_then_the_others_never_notice(
+    broker, listen, run_agent, config, camera, tmp_path
+):
+    subscriber = listen(broker)
+    yard = camera.replace("door", "yard") + "\n[cameras.yard.motion]\nevery_s = 60\n"
+    base = config(broker, f"{camera}\n{yard}", events="hold_s = 0\ncooldown_s = 0")
+    agent = run_agent(base)
+
+    def reload(toml, *changed):
+        (tmp_path / "agent.toml").write_text(toml)
+        agent.signal(signal.SIGHUP)
+        subscriber.wait_for("n1/info", lambda i: i.get("changed") == list(changed))
+
+    def told(camera):
+        return [s["state"] for s in subscriber.payloads(f"{camera}/state")]
+
+    subscriber.wait_for("yard/event")
+    subscriber.wait_for("door/event")
+    off = base.replace("[cameras.yard]", "[cameras.yard]\nenabled = false")
+    reload(off, "cameras.yard.enabled")
+    subscriber.wait_for("yard/state", lambda s: s["state"] == "disabled")
+    until_told(lambda: subscriber.payloads("yard/event")[-1]["type"] == "end")
+    reload(base, "cameras.yard.enabled")
+    until_told(lambda: told("yard") == ["online", "disabled", "online"])
+    still = base.replace("every_s = 60", "every_s = 30\nfps = 2\nenabled = false")
+    reload(still, "cameras.yard.motion.enabled", "cameras.yard.motion.every_s", "cameras.yard.motion.fps")
+    reload(still.replace("[cameras.yard]", "[cameras.yard]\nfps = 5"), "cameras.yard.fps")
+    until_told(lambda: told("yard")[3:] == ["offline", "online"])
+    before = len(subscriber.payloads("door/event"))
+    until_told(lambda: len(subscriber.payloads("door/event")) > before)
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+
+    assert told("door") == ["online", "offline"], "the last when the agent was stopped"
+    assert agent.said.count("uplink: connected") == 1
+    events = subscriber.events()
+    assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
+
+
+def until_told(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_reload_when_the_connection_changed_then_it_starts_anew_and_nothing_is_lost(
