@@ -15,7 +15,7 @@ SIDE_BY_SIDE ?= -n 3 --dist loadfile
 # make demo CAMERA=0, CAMERA=/dev/video0 or CAMERA=rtsp://... watches a real camera instead of the video.
 CAMERA ?=
 
-.PHONY: help demo test check format bench wheels arm64 sweep fuzz without-mxnet clean
+.PHONY: help demo test check format bench wheels arm64 sweep fuzz homeassistant without-mxnet clean
 
 help: ## this list
 	@echo 'gluon-edge: from a GluonCV model to detections over MQTT'
@@ -65,6 +65,9 @@ sweep: $(READY) ## convert, verify and time every net of the zoo (hours; goes on
 
 fuzz: $(READY) ## damage inputs of every parser for ten minutes each
 	@$(BIN)/python -m tests.fuzz.run all $(ARGS)
+
+homeassistant: $(READY) ## install Home Assistant beside (needs Python 3.13), have its own code read what it is told
+	@.ci/homeassistant
 
 without-mxnet: ## install with each Python at hand, without MXNet, and convert a saved model
 	@.ci/without-mxnet

@@ -1,6 +1,6 @@
 """Events a second through the nucleus's IPC, beside AWS's own client asked one after another on the same nucleus.
 
-The nucleus is the double of the tests, or with GLUON_EDGE_NUCLEUS=real the one that this process is a component of
+The nucleus is the double of the tests, or with TEST_NUCLEUS=real the one that this process is a component of
 (`.ci/nucleus-lite SOURCES -- ".venv/bin/python -m benchmarks greengrass"`). Rounds of both ways follow one another on the
 machine as it is then, and the median of their ratios is told: the double is a thread of this process, so only the
 ratio of its rows means something. Three cameras, events of 600 bytes; each waits for the nucleus's answer.
@@ -39,7 +39,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def _nuclei() -> list[tuple[str, Any]]:
-    if os.environ.get("GLUON_EDGE_NUCLEUS") == "real":
+    if os.environ.get("TEST_NUCLEUS") == "real":
         return [("lite, real", _as_it_is())]
     return [("lite, the double", _double("LITE")), ("classic, the double", _double("CLASSIC"))]
 

@@ -47,7 +47,7 @@ def _event(seq: int) -> Record:
 
 def accept(rows: list[dict[str, Any]], messages: int = 60_000) -> None:
     """Offline: one thread puts, one commits; accepted when it is on the disk."""
-    with tempfile.TemporaryDirectory(prefix="spool-", dir=os.environ.get("GLUON_EDGE_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory(prefix="spool-", dir=os.environ.get("BENCH_DIR")) as folder:
         spool = open_spool(Path(folder))
         spool.inbox._max_bytes = 1 << 30  # noqa: SLF001 - nothing is to be given up here
         before = _written()

@@ -12,6 +12,8 @@ import pytest
 from street import ROOT, STREET
 
 # One thread a library: two cores are shared with brokers and agents that the tests start.
+for name in [n for n in os.environ if n.startswith("GLUON_EDGE_")]:
+    del os.environ[name]  # what is configured on this machine is no test's, nor that of the agents that tests start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # MXNet's default CPU sub-graph pass is wrong for some nets; as a reference it must be off.
 os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")

@@ -9,7 +9,7 @@ import pytest
 from greengrass_double import CLASSIC, LITE, Double
 from greengrass_places import Place
 
-REAL = os.environ.get("GLUON_EDGE_NUCLEUS") == "real"
+REAL = os.environ.get("TEST_NUCLEUS") == "real"
 
 
 @pytest.fixture(params=["lite", "classic"])

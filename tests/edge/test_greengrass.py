@@ -1,7 +1,7 @@
 """The Greengrass transport through AWS's own client: what a nucleus, any nucleus, must be told and may answer.
 
 `nucleus` is where to connect and who watches; here it is the double of tests/greengrass_double, and nothing in this
-file knows that. On a real core device, set GLUON_EDGE_NUCLEUS=real and run pytest inside a component whose accessControl
+file knows that. On a real core device, set TEST_NUCLEUS=real and run pytest inside a component whose accessControl
 lets it publish and subscribe below edge/#.
 """
 
