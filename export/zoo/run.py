@@ -67,6 +67,11 @@ def internals(
 
     `only` names the values that are wanted: all of them together need gigabytes for large pictures.
     """
+    if training:
+        # The backbones of GluonCV's R-CNNs keep the statistics they came with even then.
+        symbol = mxnet().sym.load_json(
+            symbol.tojson().replace('"use_global_stats": "True"', '"use_global_stats": "False"')
+        )
     everything = symbol.get_internals()
     names = everything.list_outputs()
     places: list[Ref] = []
