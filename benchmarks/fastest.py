@@ -16,14 +16,17 @@ import numpy as np
 from benchmarks.mxnet import executor
 from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.paired import paired
+from benchmarks.quantization import everyday
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.errors import EdgeError
 from edge.golden import check, golden_image
+from edge.results import Result
 from edge.session import SessionOptions
 from edge.stages import Stage, prepare_for
-from export.calibrate import images
+from export.agreement import agree
+from export.calibrate import images, read
 from export.pack import drawn_image, source_files, write_bundle
-from export.quantize import quantize
+from export.quantize import Kernels, calibrate
 from export.source import load
 from export.translate import input_variable
 
@@ -47,10 +50,14 @@ def _rows(net: Net) -> list[dict[str, Any]]:
     pixels = np.random.default_rng(0).normal(size=(1, 3, spec.height, spec.width)).astype(np.float32)
     calls = {"mxnet": executor(files[0], graph.params, {input_variable(graph): pixels})}
     wrong: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    exact = Stage(bundle, SessionOptions(("cpu",), 1))
     stages: dict[str, Stage] = {}
-    for variant in (bundle, _in_int8(net, bundle)):
+    shaped, plain = (_in_int8(net, bundle, kernels) for kernels in ("onnxruntime", "any"))
+    for variant, ways in ((bundle, _WAYS), (shaped, _WAYS[:1]), (plain, _WAYS[1:])):
         image = prepare_for(variant, golden_image(variant))[0][None]
-        for provider, precision in _WAYS:
+        pictures = [] if net.images is None else [read(path) for path in images(net.images)]
+        for provider, precision in ways:
             name = f"{variant.manifest.precision}, {provider}, {precision}"
             stage = Stage(variant, SessionOptions((provider,), 1, precision))  # type: ignore[arg-type]
             if provider in stage.session.fell_away:
@@ -59,6 +66,7 @@ def _rows(net: Net) -> list[dict[str, Any]]:
             if problem is not None:
                 wrong[name] = problem
             stages[name] = stage
+            kept[name] = _kept([exact(p)[0] for p in pictures], [stage(p)[0] for p in pictures])
             calls[name] = lambda stage=stage, image=image: stage.session.infer(image)  # type: ignore[misc]
     result = paired(calls, rounds=11, inner=2, clock=time.process_time)
     rows = [
@@ -70,11 +78,21 @@ def _rows(net: Net) -> list[dict[str, Any]]:
             "ms": round(result.median_ms[name], 1),
             "times_faster": round(result.ratio("mxnet", name), 2),
             "golden": wrong.get(name, "holds"),
+            "against float on the CPU": kept[name],
             "goal": "5x by the best that holds",
         }
         for name, stage in stages.items()
     ]
     return sorted(rows, key=lambda row: -float(row["times_faster"]))
+
+
+def _kept(reference: list[Result], found: list[Result]) -> str:
+    """What the gate would count: detections above the threshold, of equal class and matched at IoU 0.9."""
+    if not reference:
+        return ""
+    numbers = agree(reference, found, iou=0.9).numbers
+    hits = int(numbers["matched_90"])
+    return f"{hits} of {int(numbers['reference'])} kept, {int(numbers['other']) - hits} invented"
 
 
 def _problem(bundle: Bundle, stage: Stage) -> str | None:
@@ -85,20 +103,19 @@ def _problem(bundle: Bundle, stage: Stage) -> str | None:
     return None if report.ok else report.problems[0]
 
 
-def _in_int8(net: Net, bundle: Bundle) -> Bundle:
-    """Calibrated on the photographs at hand and on the pictures that the bundle's own making drew."""
+def _in_int8(net: Net, bundle: Bundle, kernels: Kernels) -> Bundle:
+    """Calibrated on photographs that are not judged, or without them on what the bundle's own making drew."""
     folder = bundle.path.parent / f"calibration-{bundle.path.name}"
     folder.mkdir(exist_ok=True)
     drawn = drawn_image(bundle.manifest.input)
-    photos = [] if net.images is None else [cv2.imread(str(p)) for p in images(net.images)]
-    for n, picture in enumerate([golden_image(bundle), drawn, drawn[::-1, ::-1], *photos]):
-        if picture is not None:
-            cv2.imwrite(str(folder / f"{n}.png"), picture)
-    out = folder.with_name(f"{bundle.path.name}-int8")
+    for n, picture in enumerate([golden_image(bundle), drawn, drawn[::-1, ::-1]]):
+        cv2.imwrite(str(folder / f"{n}.png"), picture)
+    pictures = images(folder) if net.images is None else everyday()
+    out = folder.with_name(f"{bundle.path.name}-int8-{kernels}")
     manifest = bundle.manifest
     write_bundle(
         out,
-        model=quantize(bundle, images(folder)).model,
+        model=calibrate(bundle, pictures, kernels=kernels).quantize().model,
         task=manifest.task,
         name=manifest.name,
         labels=bundle.labels,

@@ -26,7 +26,7 @@ from export.evaluate import evaluate
 from export.quantize import quantize
 from export.truth import ClassLabels
 
-__all__ = ["measure", "speed_columns"]
+__all__ = ["everyday", "measure", "speed_columns"]
 
 DATA = ROOT.parent / "shared" / "data"
 _VOC = (
@@ -49,14 +49,11 @@ def measure() -> list[dict[str, Any]]:
     if not DATA.is_dir():
         raise SystemExit("quantization: needs nets with trained weights in ../shared/data")
     rows = []
-    everyday = [
-        *images(DATA / "labelled" / "coco" / "train2017", limit=24),
-        *images(DATA / "video" / "vtest.avi", frames=12),
-    ]
+    pictures = everyday()
     for one in _trained():
         print(f"  {one.net.name}", file=sys.stderr)
         bundle = bundle_of(one.net)
-        calibration = images(DATA / "labelled" / "cifar10")[::4] if "cifar" in one.net.name else everyday
+        calibration = images(DATA / "labelled" / "cifar10")[::4] if "cifar" in one.net.name else pictures
         int8 = quantize(bundle, calibration).bundle
         judged = one.judge(bundle, int8)
         rows.append(
@@ -70,6 +67,12 @@ def measure() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def everyday() -> list[Path]:
+    """What the nets with trained weights are calibrated on: photos and a street video, none of which is judged."""
+    photos = images(DATA / "labelled" / "coco" / "train2017", limit=24)
+    return [*photos, *images(DATA / "video" / "vtest.avi", frames=12)]
 
 
 def speed_columns(bundle: Bundle, int8: Bundle, pictures: list[Path]) -> dict[str, float]:

@@ -159,6 +159,12 @@ def _quantize(add: _Add) -> None:
         default="auto",
         help="u8s8 for x86, s8s8 for ARM (auto: this machine), both as DIR-u8s8 and DIR-s8s8",
     )
+    sub.add_argument(
+        "--kernels",
+        choices=["onnxruntime", "any"],
+        default="onnxruntime",
+        help="whose the graph is shaped for on x86; any: for devices on which 'gluon-edge tune' finds OpenVINO",
+    )
     sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
     _out(sub, "DIR")
 

@@ -33,10 +33,14 @@ from export.scales import watched
 from export.stem import fold_columns
 from export.work import multiplications
 
-__all__ = ["Calibrated", "Quantized", "Scheme", "Verdict", "calibrate", "gate", "quantize"]
+__all__ = ["Calibrated", "Kernels", "Quantized", "Scheme", "Verdict", "calibrate", "gate", "quantize"]
 
 Scheme = Literal["u8s8", "s8s8", "auto"]
 """Signs of activations and weights. `u8s8` is what x86 multiplies fastest, `s8s8` what ARM does; `auto` asks here."""
+
+Kernels = Literal["onnxruntime", "any"]
+"""Whose kernels the finished graph is shaped for (`export.stem`, `export.blocks`): what onnxruntime's own run faster,
+OpenVINO runs slower."""
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -74,6 +78,7 @@ class Calibrated:
     rounder: Rounder
     reader: Reader
     products: dict[str, int]
+    kernels: Kernels
 
     def count_values(self) -> Histograms:
         """Runs the pictures once more and counts each tensor's values, for `with_method`."""
@@ -98,7 +103,7 @@ class Calibrated:
             self.model, region, self.observed, self.rounder, signed=self.signed, per_channel=self.per_channel
         )
         _check(self.model, result, region)
-        if not self.signed:  # measured on x86; what ARM's kernels gain is not known
+        if self.kernels == "onnxruntime" and not self.signed:  # what ARM's kernels gain is not known
             result = fold_columns(fill_blocks(result)[0])[0]
         return Quantized(result, self._report(region, result), self.bundle)
 
@@ -142,6 +147,7 @@ def calibrate(
     bias_correction: bool = True,
     equalization: bool = True,
     compensation: bool = True,
+    kernels: Kernels = "onnxruntime",
     progress: Progress = silent,
 ) -> Calibrated:
     """Run the float bundle over `images` and keep what quantizing it needs.
@@ -185,6 +191,7 @@ def calibrate(
         Rounder(related),
         reader,
         multiplications(model, [nodes[i].output[0] for i in region.cores], reader.each),
+        kernels,
     )
     return found if method == "minmax" else found.with_method(method, found.count_values())
 

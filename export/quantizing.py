@@ -68,6 +68,7 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
             # What is made for another kind of processor cannot be timed on this one.
             min_speedup=settling.REQUIRED_SPEEDUP if args.scheme != "both" or scheme == _own_scheme() else 0.0,
             scheme=scheme,
+            kernels=args.kernels,
             progress=progress,
         )
         made.append(_write(args, output, bundle, settled, pictures, progress))

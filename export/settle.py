@@ -17,7 +17,7 @@ from export.noise import layer_noise
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
 from export.putback import PROBES, Sensitivity, Tried, put_back
-from export.quantize import Calibrated, Quantized, Scheme, calibrate
+from export.quantize import Calibrated, Kernels, Quantized, Scheme, calibrate
 from export.truth import Dataset
 
 __all__ = ["Settled", "halve", "settle"]
@@ -46,6 +46,7 @@ def settle(
     scheme: Scheme = "auto",
     method: Method | Literal["auto"] = "auto",
     per_channel: bool = True,
+    kernels: Kernels = "onnxruntime",
     steps: int = 8,
     progress: Progress = silent,
 ) -> Settled:
@@ -64,7 +65,7 @@ def settle(
     tried: list[Tried] = []
     best: tuple[Accuracy, Calibrated, Quantized] | None = None
     methods: tuple[Method, ...] = METHODS if method == "auto" else (method,)
-    first = calibrate(bundle, used, scheme=scheme, per_channel=per_channel, progress=progress)
+    first = calibrate(bundle, used, scheme=scheme, per_channel=per_channel, kernels=kernels, progress=progress)
     histograms: Histograms | None = None
     for name in methods:
         if name != "minmax" and histograms is None:

@@ -31,13 +31,10 @@ def _net(*, taps: int, stride: int, pad: int, channels: int) -> onnx.ModelProto:
     return net.model("classification")
 
 
-def _plain(model: onnx.ModelProto, pictures: Path, monkeypatch: pytest.MonkeyPatch, **how: object) -> onnx.ModelProto:
+def _plain(model: onnx.ModelProto, pictures: Path, **how: object) -> onnx.ModelProto:
     """The model in 8 bits before it is shaped."""
     bundle = bundle_of(model, "classification", COLOURS)
-    with monkeypatch.context() as patch:
-        patch.setattr("export.quantize.fill_blocks", lambda m: (m, 0))
-        patch.setattr("export.quantize.fold_columns", lambda m: (m, False))
-        return calibrate(bundle, images(pictures), scheme="u8s8", equalization=False, **how).quantize().model
+    return calibrate(bundle, images(pictures), scheme="u8s8", equalization=False, kernels="any", **how).quantize().model
 
 
 def _answers(model: onnx.ModelProto, count: int = 2) -> np.ndarray:
@@ -52,10 +49,10 @@ def _answers(model: onnx.ModelProto, count: int = 2) -> np.ndarray:
 @pytest.mark.parametrize(("taps", "stride", "pad"), [(3, 2, 1), (3, 1, 1), (7, 2, 3), (5, 4, 2), (2, 2, 0), (1, 1, 0)])
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_folded_first_convolution_gives_the_same_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taps: int, stride: int, pad: int, per_channel: bool
+    tmp_path: Path, taps: int, stride: int, pad: int, per_channel: bool
 ) -> None:
     model = _net(taps=taps, stride=stride, pad=pad, channels=16)
-    plain = _plain(model, colour_pictures(tmp_path), monkeypatch, per_channel=per_channel)
+    plain = _plain(model, colour_pictures(tmp_path), per_channel=per_channel)
     folded, done = fold_columns(plain)
     assert done
     weights = {tuple(t.dims) for t in folded.graph.initializer if len(t.dims) == 4}
@@ -63,12 +60,10 @@ def test_folded_first_convolution_gives_the_same_numbers(
     np.testing.assert_array_equal(_answers(folded), _answers(plain))
 
 
-def test_first_convolution_whose_columns_do_not_come_out_even_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_convolution_whose_columns_do_not_come_out_even_is_left_alone(tmp_path: Path) -> None:
     for taps, stride, pad in ((3, 2, 0), (3, 3, 1)):  # fewer results than columns; no stride of a group's
         model = _net(taps=taps, stride=stride, pad=pad, channels=16)
-        plain = _plain(model, colour_pictures(tmp_path / f"{taps}{stride}"), monkeypatch)
+        plain = _plain(model, colour_pictures(tmp_path / f"{taps}{stride}"))
         same, done = fold_columns(plain)
         assert not done
         assert same == plain
@@ -79,7 +74,7 @@ def test_depthwise_convolution_is_filled_to_whole_blocks_and_gives_the_same_numb
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_channel: bool
 ) -> None:
     model = _net(taps=3, stride=2, pad=1, channels=12)
-    plain = _plain(model, colour_pictures(tmp_path), monkeypatch, per_channel=per_channel)
+    plain = _plain(model, colour_pictures(tmp_path), per_channel=per_channel)
     assert fill_blocks(plain)[1] == 0  # on a picture so small the file would grow more than the time shrinks
     monkeypatch.setattr("export.blocks._WORTH", 1)
     filled, count = fill_blocks(plain)
@@ -99,7 +94,7 @@ def test_depthwise_convolution_in_whole_blocks_or_read_elsewhere_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.blocks._WORTH", 1)
-    whole = _plain(_net(taps=3, stride=2, pad=1, channels=16), colour_pictures(tmp_path / "whole"), monkeypatch)
+    whole = _plain(_net(taps=3, stride=2, pad=1, channels=16), colour_pictures(tmp_path / "whole"))
     assert fill_blocks(whole)[1] == 0
     net = Net()
     rng = np.random.default_rng(3)
@@ -107,7 +102,7 @@ def test_depthwise_convolution_in_whole_blocks_or_read_elsewhere_is_left_alone(
     y = net.add("Relu", net.conv(x, rng.normal(0, 0.3, (6, 1, 3, 3)), group=6, pads=[1, 1, 1, 1]))
     z = net.conv(net.add("Add", x, y), rng.normal(0, 0.3, (3, 6, 1, 1)))  # the sum needs both as they are
     net.add("Softmax", net.add("Flatten", net.add("GlobalAveragePool", z), axis=1), axis=1, out="scores")
-    summed = _plain(net.model("classification"), colour_pictures(tmp_path / "summed"), monkeypatch)
+    summed = _plain(net.model("classification"), colour_pictures(tmp_path / "summed"))
     assert fill_blocks(summed)[1] == 0
 
 
@@ -116,7 +111,7 @@ def test_shaped_model_runs_as_integer_kernels_and_turns_nothing(
 ) -> None:
     """What the shape costs: two reshapes, which move nothing."""
     monkeypatch.setattr("export.blocks._WORTH", 1)
-    plain = _plain(_net(taps=3, stride=2, pad=1, channels=12), colour_pictures(tmp_path), monkeypatch)
+    plain = _plain(_net(taps=3, stride=2, pad=1, channels=12), colour_pictures(tmp_path))
     shaped = fold_columns(fill_blocks(plain)[0])[0]
     ran = {}
     for name, model in (("plain", plain), ("shaped", shaped)):
@@ -127,3 +122,13 @@ def test_shaped_model_runs_as_integer_kernels_and_turns_nothing(
         ran[name] = Counter(n.op_type for n in onnx.load(tmp_path / f"{name}.onnx").graph.node)
     assert ran["shaped"]["QLinearConv"] == 4
     assert ran["shaped"] - ran["plain"] == {"Reshape": 2}
+
+
+def test_quantize_shapes_the_graph_unless_it_is_for_any_kernels_or_for_arm(tmp_path: Path) -> None:
+    bundle = bundle_of(_net(taps=3, stride=2, pad=1, channels=16), "classification", COLOURS)
+    paths = images(colour_pictures(tmp_path))
+    folded = {}
+    for how in (("u8s8", "onnxruntime"), ("u8s8", "any"), ("s8s8", "onnxruntime")):
+        model = calibrate(bundle, paths, scheme=how[0], kernels=how[1]).quantize().model
+        folded[how] = any(t.name.startswith("columns/") for t in model.graph.initializer)
+    assert list(folded.values()) == [True, False, False]
