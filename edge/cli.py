@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge import __version__
 from edge.errors import EdgeError
 from edge.log import set_up_logging
-from edge.verbs import agent, bundles, device
+from edge.verbs import agent, bundles, device, letters
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it nowhere else
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_audit(commands)
     _add_said(commands)
+    _add_dead(commands)
     _add_bundle(commands)
     _add_config_group(commands)
     _add_device_tools(commands)
@@ -163,6 +164,24 @@ def _add_said(commands: "Commands") -> None:
     said = _command(commands, "commands", agent.said, text, "/var/lib/gluon-edge/kerb-1.spool")
     said.add_argument("spool", type=Path, metavar="SPOOL", help="the spool of a node that is stopped")
     _add_json(said)
+
+
+def _add_dead(commands: "Commands") -> None:
+    group = _group(commands, "dead", "What a stopped node could never send.", "list /var/lib/gluon-edge/kerb-1.spool")
+    for name, verb, numbers, text in (
+        ("list", letters.look, "", "Each with the reason."),
+        ("show", letters.look, "+", "What some of them say."),
+        ("retry", letters.change, "*", "Queue them once more, as when a broker takes larger messages now."),
+        ("drop", letters.change, "*", "Throw them away; a receipt has told that they went."),
+    ):
+        sub = _command(group, name, verb, text, "/var/lib/gluon-edge/kerb-1.spool" + " 3" * bool(numbers))
+        sub.set_defaults(what=name, numbers=[])
+        sub.add_argument("spool", type=Path, metavar="SPOOL", help="the spool of a node that is stopped")
+        if numbers:
+            sub.add_argument("numbers", type=int, nargs=numbers, metavar="N", help="its number in the list")
+        if numbers == "*":
+            sub.add_argument("--all", action="store_true", help="every one")
+        _add_json(sub)
 
 
 def _add_demo(commands: "Commands") -> None:

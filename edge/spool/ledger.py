@@ -52,6 +52,10 @@ class Ledger:
         """The dead letters as (n, topic, body, reason), oldest first."""
         return self._db.execute("SELECT n, topic, body, reason FROM dead ORDER BY n").fetchall()  # type: ignore[no-any-return]
 
+    def exhume(self, numbers: Sequence[int]) -> None:
+        """Takes dead letters away."""
+        self._db.executemany("DELETE FROM dead WHERE n = ?", [(n,) for n in numbers])
+
     def dropped(self, rank: int, reason: str, seqs: Sequence[int | None]) -> None:
         """Writes down what is given up; ranges that follow each other become one."""
         for first, last, count in _ranges(seqs):
