@@ -1,5 +1,6 @@
 """One picture, with the name, number and time it was born with; they travel untouched to the payload."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class Frame:
 
     `captured_ns` is wall time (UTC, ns since the epoch) and `mono_ns` monotonic time, both of the moment the
     picture was taken as nearly as the camera tells; `id` counts the camera's frames from 0, dropped ones included.
+    `still` gives the same moment larger, where the camera has it: for people, not for models.
     """
 
     camera: str
@@ -35,6 +37,7 @@ class Frame:
     image: Image
     captured_ns: int
     mono_ns: int
+    still: Callable[[], Image] | None = None
 
     def __post_init__(self) -> None:
         check_image(self.image)

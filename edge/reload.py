@@ -12,7 +12,8 @@ _AT_ONCE = re.compile(
 # Not `pace`, `loop` and `start_s`, which are for files; nor `zones`, and `motion` as a whole, which brings a switch.
 _CAMERA = re.compile(
     r"cameras\.([a-z0-9_-]+)\."
-    r"(source|kind|fps|width|height|username|password_file|open_timeout_s|read_timeout_s|frozen_s|privacy|enabled)"
+    r"(source|kind|fps|width|height|snapshot_width|snapshot_height|username|password_file"
+    r"|open_timeout_s|read_timeout_s|frozen_s|privacy|enabled)"
 )
 
 

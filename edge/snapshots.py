@@ -140,5 +140,5 @@ class Snapshots:
 
 
 def _own(frame: Frame) -> Frame:
-    """With memory of its own: a live camera's frame lies where its reader soon needs the room."""
-    return replace(frame, image=frame.image.copy())
+    """With memory of its own: a live camera's frame lies where its reader soon needs the room. Larger, where it can be."""
+    return replace(frame, image=frame.image.copy() if frame.still is None else frame.still(), still=None)

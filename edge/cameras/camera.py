@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.clock import Clock
 from edge.frame import Image
 
-__all__ = ["LIVE", "Camera", "Opening", "Settings", "Stop"]
+__all__ = ["LIVE", "Camera", "Opening", "Settings", "Still", "Stop", "TwoSizes", "still_of"]
 
 LIVE = frozenset({"gstreamer", "picamera", "url", "v4l2"})
 """The kinds whose reading may hang in a driver or a library: they are read in a process that can be killed."""
@@ -25,6 +28,8 @@ class Settings:
     fps: float | None = None
     width: int | None = None
     height: int | None = None
+    snapshot_width: int | None = None
+    snapshot_height: int | None = None
     username: str | None = None
     password_file: str | None = None
     open_timeout_s: float = 4.0
@@ -91,6 +96,24 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Gives everything back. Never raises."""
+
+
+@runtime_checkable
+class TwoSizes(Camera, Protocol):
+    """A camera that gives each picture in a larger size as well, for people to look at."""
+
+    def large(self) -> NDArray[np.uint8] | None:
+        """The picture that was grabbed last, I420: uint8 [height * 3 / 2, width], BT.601; None when it is not wanted."""
+
+
+Still = Callable[[], Image]
+"""The same moment in the larger size, uint8 [height, width, 3] BGR and the caller's own: decoded when it is called."""
+
+
+def still_of(camera: Camera) -> Still | None:
+    """The larger picture of the moment that was retrieved last, where there is one."""
+    found: Still | None = getattr(camera, "still", lambda: None)()
+    return found
 
 
 Opener = Callable[[Opening], Camera]

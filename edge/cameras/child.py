@@ -12,7 +12,7 @@ import socket
 import sys
 
 from edge.cameras import open_camera
-from edge.cameras.camera import Camera, Opening, Settings
+from edge.cameras.camera import Camera, Opening, Settings, TwoSizes
 from edge.cameras.judge import check_size, digest
 from edge.cameras.pace import Cap
 from edge.cameras.ring import RingWriter
@@ -91,15 +91,18 @@ class _Reader:
         if problem is not None:
             self._say(damaged=problem)
             return
-        if image is not slot:
-            if slot is None or slot.shape != image.shape:
-                ring = self._new_ring(*image.shape[:2])
+        large = camera.large() if isinstance(camera, TwoSizes) else None
+        size = (0, 0) if large is None else (large.shape[0] * 2 // 3, large.shape[1])
+        if image is not slot or (ring is not None and ring.large != size):
+            if ring is None or slot is None or slot.shape != image.shape or ring.large != size:
+                ring = self._new_ring(image.shape[0], image.shape[1], size)
                 number = 0
-            assert ring is not None  # noqa: S101 - it was made when there was none
             assert number is not None  # noqa: S101
             ring.slot(number)[:] = image
         assert ring is not None  # noqa: S101
         assert number is not None  # noqa: S101
+        if large is not None:
+            ring.large_slot(number)[:] = large
         ring.lend(number)
         frame = Lent(number, digest(ring.slot(number)), taken_ns)
         try:
@@ -109,10 +112,10 @@ class _Reader:
         except OSError as e:
             raise _AgentGoneError from e
 
-    def _new_ring(self, height: int, width: int) -> RingWriter:
-        self._ring = ring = RingWriter(height, width)
+    def _new_ring(self, height: int, width: int, large: tuple[int, int]) -> RingWriter:
+        self._ring = ring = RingWriter(height, width, large)
         try:
-            socket.send_fds(self._link, [pack_note(ring=[height, width])], [ring.descriptor])
+            socket.send_fds(self._link, [pack_note(ring=[height, width, *large])], [ring.descriptor])
         except OSError as e:
             raise _AgentGoneError from e
         finally:

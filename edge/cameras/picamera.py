@@ -1,7 +1,8 @@
 """The Raspberry Pi's own cameras, through picamera2. It is imported when such a camera is opened, so only on a Pi.
 
 Configured once, with few buffers: each is a whole picture of memory that the kernel must find in one piece, and one
-that is kept is one less for the camera. A picture is copied out of its buffer, and the buffer goes back at once.
+that is kept is one less for the camera. A picture is copied out of its buffer, and the buffer goes back at once. Models get
+the small (lores) stream; snapshots the main one, where a size for them is configured, and it is copied only then.
 """
 
 import contextlib
@@ -48,7 +49,10 @@ class _Picamera:
         self._what = f"picamera:{number}"
         self._patience_s = settings.read_timeout_s + _LATER_S
         self._size = (settings.width or _WIDTH, settings.height or _HEIGHT)
+        large = settings.snapshot_width, settings.snapshot_height
+        self._large = (large[0], large[1]) if large[0] and large[1] else None
         self._yuv: NDArray[np.uint8] | None = None
+        self._large_yuv: NDArray[np.uint8] | None = None
         try:
             self._camera = make(number)
         except Exception as e:  # RuntimeError as documented, but also what libcamera throws
@@ -71,6 +75,8 @@ class _Picamera:
         try:
             exposed_ns = request.get_metadata().get("SensorTimestamp")
             self._yuv = request.make_array("lores")
+            if self._large is not None:
+                self._large_yuv = request.make_array("main")
         except Exception as e:
             raise CameraError(f"{self._what}: {e}") from e
         finally:
@@ -83,12 +89,20 @@ class _Picamera:
             raise CameraError(f"{self._what}: no picture was grabbed")
         width, height = self._size
         # Rows are padded to what the hardware likes; the chroma's lie two in one of these rows, each half padded.
-        # BT.601, which is what picamera2 asks of the sensor below 1280x720.
         image = np.asarray(cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR_I420), np.uint8)[:height, :width]
         if into is None or into.shape != image.shape:
             return np.ascontiguousarray(image)
         np.copyto(into, image)
         return into
+
+    def large(self) -> NDArray[np.uint8] | None:
+        yuv = self._large_yuv
+        if yuv is None or self._large is None:
+            return None
+        width, height = self._large
+        chroma = yuv[height:].reshape(2, height // 2, -1)[:, :, : width // 2]
+        packed = np.concatenate([yuv[:height, :width].ravel(), chroma.ravel()])
+        return np.asarray(packed.reshape(height * 3 // 2, width), np.uint8)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -99,9 +113,12 @@ class _Picamera:
         beat = {} if fps is None else {"FrameDurationLimits": (round(1e6 / fps), round(1e6 / fps))}
         configuration = camera.create_video_configuration(
             # There has to be a main stream, and the small one may not be larger; the raw one would cost memory.
-            main={"size": self._size, "format": "RGB888"},
+            main={"size": self._size, "format": "RGB888"}
+            if self._large is None
+            else {"size": self._large, "format": _FORMAT},
             lores={"size": self._size, "format": _FORMAT},
             raw=None,
+            colour_space=_bt601(),
             buffer_count=_BUFFERS,
             queue=False,  # what is asked for is what is exposed from now on
             display=None,
@@ -109,7 +126,10 @@ class _Picamera:
             controls=beat,
         )
         camera.configure(configuration)
-        self._size = camera.camera_configuration()["lores"]["size"]
+        given = camera.camera_configuration()
+        self._size = given["lores"]["size"]
+        if self._large is not None:
+            self._large = given["main"]["size"]
         camera.start()
 
     def _opened_at(self, exposed_ns: int | None) -> int:
@@ -118,3 +138,10 @@ class _Picamera:
         if not isinstance(exposed_ns, int) or not hasattr(time, "CLOCK_BOOTTIME"):
             return now_ns
         return exposed_ns - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - now_ns)
+
+
+def _bt601() -> Any:
+    """What OpenCV takes YUV for. Left to itself picamera2 asks for BT.709 when the main stream is large, for both."""
+    from libcamera import ColorSpace
+
+    return ColorSpace.Smpte170m()

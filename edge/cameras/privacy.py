@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from edge.cameras.camera import Camera, Opening
+from edge.cameras.camera import Camera, Opening, Still, still_of
 from edge.cameras.reader import Source
 from edge.frame import Image
 
@@ -58,6 +58,10 @@ class _MaskedCamera:
     def __init__(self, camera: Camera, polygons: Sequence[Polygon]) -> None:
         self._camera = camera
         self._polygons = polygons
+
+    def still(self) -> Still | None:
+        still = still_of(self._camera)
+        return None if still is None else lambda: blacken(still(), self._polygons)
 
     def grab(self) -> int | None:
         return self._camera.grab()

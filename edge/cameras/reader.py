@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from edge.cameras.camera import Camera, Opening, Settings
+from edge.cameras.camera import Camera, Opening, Settings, still_of
 from edge.cameras.ladder import Ladder, Rung, Step
 from edge.cameras.lastresort import LastResort
 from edge.cameras.pace import Cap
@@ -170,7 +170,9 @@ class CameraReader:
                     return not self._settings.loop or self._stop.is_set()
                 if not self._cap.passes(taken_ns):
                     continue
-                frame = Frame(self.name, self._frame_id, camera.retrieve(), self._clock.wall_of(taken_ns), taken_ns)
+                image, wall_ns = camera.retrieve(), self._clock.wall_of(taken_ns)
+                frame = Frame(self.name, self._frame_id, image, wall_ns, taken_ns, still_of(camera))
+                del image
                 self._frame_id += 1
                 self._back(frame)
                 self._watcher.frame_read(self.name)

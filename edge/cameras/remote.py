@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
-from edge.cameras.camera import Camera, Opening, Settings
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.cameras.camera import Camera, Opening, Settings, Still
 from edge.cameras.judge import Judge, check_size
 from edge.cameras.process import HungError, ReaderProcess, StoppedError
 from edge.cameras.ring import SLOTS
@@ -75,6 +80,7 @@ class _RemoteCamera:
         self._judge = judge
         self._opening = opening
         self._lent: Lent | None = None
+        self._still: Still | None = None
 
     def grab(self) -> int | None:
         try:
@@ -90,9 +96,15 @@ class _RemoteCamera:
         if lent is None or ring is None:
             raise CameraError("no frame was grabbed")
         self._lent = None
-        image = ring.view(lent.slot)
+        image, large = ring.views(lent.slot)
         # Whoever keeps pictures for long gets copies, or the reader would have nowhere left to write.
-        return image.copy() if ring.lent() > SLOTS - 2 else image
+        if ring.lent() > SLOTS - 2:
+            image, large = image.copy(), large.copy()
+        self._still = partial(_decode, large) if large.size else None
+        return image
+
+    def still(self) -> Still | None:
+        return self._still
 
     def close(self) -> None:
         self._give_back()
@@ -135,6 +147,11 @@ class _RemoteCamera:
         return self._judge.frame(lent.digest, lent.taken_ns, self._opening.now()) == "new"
 
     def _give_back(self) -> None:
+        self._still = None
         lent, self._lent = self._lent, None
         if lent is not None and self._process.ring is not None:
             self._process.ring.give_back(lent.slot)
+
+
+def _decode(i420: NDArray[np.uint8]) -> Image:
+    return np.asarray(cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420), np.uint8)

@@ -62,6 +62,8 @@ class CameraConfig(Section):
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     width: Annotated[int, Field(ge=1, le=16_384)] | None = None
     height: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    snapshot_width: Annotated[int, Field(ge=2, le=16_384, multiple_of=2)] | None = None
+    snapshot_height: Annotated[int, Field(ge=2, le=16_384, multiple_of=2)] | None = None
     username: Line | None = None
     password_file: LocalPath | None = None
     open_timeout_s: Annotated[float, Field(gt=0, le=60)] = 4.0
@@ -142,6 +144,10 @@ class CameraConfig(Section):
             raise ValueError("width and height are for cameras that can be asked; files and streams have their own")
         if (self.width is None) != (self.height is None):
             raise ValueError("width and height go together")
+        if (self.snapshot_width is None) != (self.snapshot_height is None):
+            raise ValueError("snapshot_width and snapshot_height go together")
+        if self.snapshot_width and kind != "picamera":
+            raise ValueError("snapshot_width and snapshot_height are for a picamera, which gives two sizes at once")
         if kind != "url" and (self.username or self.password_file):
             raise ValueError("username and password_file are for URLs")
         if self.password_file and not self.username:

@@ -53,7 +53,7 @@ def reading(source, opener=None, clock=None, last_resort=None, **settings):
         assert reader.join(8)
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=40):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -10,12 +10,17 @@ import zipfile
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from camera_parts import opening, reading, until
+from camera_parts import opening, reading, settings_of, until
 
 from edge.cameras import open_camera
+from edge.cameras.privacy import Masked
+from edge.cameras.ring import SLOTS
+from edge.cameras.source import source_for
 from edge.errors import CameraError
+from edge.snapshots import Snapshots
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
 USED = {
@@ -35,6 +40,7 @@ def picamera2(monkeypatch):
 
     yield picamera2
     sys.modules.pop("picamera2")
+    sys.modules.pop("libcamera")
 
 
 def red_left(image):
@@ -126,6 +132,58 @@ def test_picamera_when_the_agent_reads_it_then_it_runs_in_the_readers_process():
         frame = slots.take(5)
     assert frame.image.shape == (120, 200, 3)
     assert red_left(frame.image) is not None
+
+
+LARGE = {"width": 200, "height": 120, "snapshot_width": 1280, "snapshot_height": 720}
+
+
+def test_picamera_when_snapshots_have_a_size_then_the_main_stream_gives_them_and_models_get_the_small_one(
+    picamera2, monkeypatch
+):
+    made = []
+    real = picamera2.Picamera2
+    monkeypatch.setattr(picamera2, "Picamera2", lambda number: made.append(real(number)) or made[-1])
+    camera = open_camera(opening("picamera", fps=100, **LARGE))
+    camera.grab()
+    small, large = camera.retrieve(), camera.large()
+    time.sleep(0.05)
+    (device,) = made
+    config = device.camera_config
+    assert (len(device.free), device.starved) == (3, 0), "both were copied, and the buffer went back"
+    camera.close()
+
+    assert small.shape == (120, 200, 3)
+    assert large.shape == (1080, 1280)
+    assert abs(red_left(cv2.cvtColor(large, cv2.COLOR_YUV2BGR_I420)) - red_left(small)) <= 2, "the same moment"
+    assert (config["main"]["size"], config["lores"]["size"]) == ((1280, 720), (200, 120))
+    assert config["colour_space"].name == "Smpte170m", "which a large main stream would not be by itself"
+
+
+@pytest.mark.usefixtures("picamera2")
+@pytest.mark.parametrize("privacy", [(), (((0, 0), (1, 0), (1, 1), (0, 1)),)])
+def test_snapshot_when_the_camera_gives_two_sizes_then_it_is_the_large_one_masked_and_the_readers_memory_goes_back(
+    privacy,
+):
+    settings = settings_of("picamera", fps=50, **LARGE)
+    source = Masked(source_for(settings), privacy) if privacy else source_for(settings)
+    sent = []
+    snapshots = Snapshots(
+        ["cam"], sent.append, lambda *levels: "/".join(levels), on=("new",), max_bytes=131_000, every_s=0, retain=False
+    )
+    snapshots.start()
+    with reading("picamera", opener=source, fps=50, **LARGE) as (slots, watcher):
+        frame = slots.take(30)
+        assert frame.image.shape == (120, 200, 3)
+        snapshots.changed(frame, "new", "red")
+        until(lambda: sent)
+        del frame
+        frames = watcher.frames
+        until(lambda: watcher.frames > frames + 2 * SLOTS)
+    assert snapshots.stop(5)
+
+    picture = cv2.imdecode(np.frombuffer(sent[0].body, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (720, 1280, 3)
+    assert (picture.max() < 10) if privacy else (red_left(picture) is not None)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import CancelledError, Future
 
 import numpy as np
+from libcamera import ColorSpace
 
 CAMERAS = int(os.environ.get("PICAMERA2_DOUBLE_CAMERAS", "1"))
 _STRIDE = 64
@@ -102,7 +103,11 @@ class Picamera2:
     ):
         main = _stream({"format": "XBGR8888", "size": (1280, 720), "preserve_ar": True}, main)
         lores = _stream({"format": "YUV420", "size": main["size"], "preserve_ar": False}, lores)
+        if colour_space is None:
+            small = main["size"][0] < 1280 or main["size"][1] < 720
+            colour_space = ColorSpace.Smpte170m() if small else ColorSpace.Rec709()
         config = {"main": main, "lores": lores, "raw": raw, "buffer_count": buffer_count, "queue": queue}
+        config["colour_space"] = colour_space
         for kind, name in (("Display", display), ("Encode", encode)):
             if name is not None and config.get(name) is None:
                 raise RuntimeError(f"{kind} stream {name} was not defined")
@@ -112,6 +117,8 @@ class Picamera2:
         if self.started:
             raise RuntimeError("Camera must be stopped before configuring")
         main, lores = camera_config["main"], camera_config["lores"]
+        if not isinstance(camera_config["colour_space"], ColorSpace):
+            raise RuntimeError("Colour space has incorrect type")  # noqa: TRY004 - as the real one does
         for name, stream in (("main", main), ("lores", lores)):
             if stream is None:
                 continue
@@ -132,10 +139,10 @@ class Picamera2:
         if self.started:
             return
         self.started = True
-        lores_w, lores_h = self.camera_config["lores"]["size"]
-        stride = -(-lores_w // _STRIDE) * _STRIDE
+        yuv = [name for name in ("main", "lores") if self.camera_config[name]["format"] == "YUV420"]
         self.free = [
-            {"lores": np.zeros((lores_h * 3 // 2, stride), np.uint8)} for _ in range(self.camera_config["buffer_count"])
+            {name: _buffer(self.camera_config[name]["size"]) for name in yuv}
+            for _ in range(self.camera_config["buffer_count"])
         ]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -191,7 +198,8 @@ class Picamera2:
                 continue
             number += 1
             buffer = self.free.pop()
-            _draw(buffer["lores"], self.camera_config["lores"]["size"], number)
+            for name, array in buffer.items():
+                _draw(array, self.camera_config[name]["size"], number)
             taken_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             request = CompletedRequest({"buffer": buffer, "taken_ns": taken_ns}, self)
             with self.lock:
@@ -209,6 +217,11 @@ def _stream(config, updates):
             raise ValueError(f"Bad key {key!r}: valid stream configuration keys are format, size, stride, preserve_ar")
         config[key] = value
     return config
+
+
+def _buffer(size):
+    width, height = size
+    return np.zeros((height * 3 // 2, -(-width // _STRIDE) * _STRIDE), np.uint8)
 
 
 def _draw(yuv, size, number):
