@@ -38,6 +38,7 @@ from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.updates.steps import Steps
 from edge.updates.updater import Updater
+from edge.vitals import Vitals
 
 __all__ = ["Agent"]
 
@@ -106,7 +107,8 @@ class Agent:
         )
         self._health = health = Health(config.cameras)
         self._report = Report(payloads, delivery.outbox, health)
-        shared = Shared(delivery, health, control, gates, self._snapshots, self._report)
+        self._vitals = Vitals(config, health, gates)
+        shared = Shared(delivery, health, control, gates, self._vitals.gates, self._snapshots, self._report)
         ends = Ends(on_end, len(own) + any(c.enabled for c in together.values()))
 
         def branch(cameras: dict[str, CameraConfig], stage: Stage, **named: str) -> Branch:
@@ -176,6 +178,8 @@ class Agent:
             branch.pipeline.start()
         if config.updates.enabled:
             self._updater.start()
+        self.publish_health()
+        self._vitals.start()
 
     def _introduce_ourselves(self) -> None:
         cameras: dict[str, dict[str, Any]] = {
@@ -289,7 +293,8 @@ class Agent:
             for branch in self._branches
             for reader in branch.readers
         }
-        self._report.health(counts, {"model": model, "outbox": self._delivery.figures()})
+        extra = {"model": model, "outbox": self._delivery.figures()}
+        self._vitals.told(self._report.health(counts, extra, self._vitals.observe))
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended.
@@ -333,6 +338,7 @@ class Agent:
         return []
 
     def _close(self) -> list[str]:
+        self._vitals.close()
         self._delivery.close()
         self._models.release()
         return []

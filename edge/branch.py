@@ -17,7 +17,7 @@ from edge.delivery.delivery import Delivery
 from edge.events import Events
 from edge.health import Health
 from edge.liveness import Liveness
-from edge.motion import MotionGate
+from edge.motion import MotionGate, Passing
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
 from edge.reload import Plan
@@ -37,6 +37,7 @@ class Shared:
     health: Health
     control: Control
     gates: Mapping[str, MotionGate]
+    passing: Mapping[str, Passing]
     snapshots: Snapshots | None
     watcher: Watcher
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -78,7 +79,7 @@ class Branch:
             on_end,
             looks=shared.control.looks,
             passed=snapshots.passed if snapshots is not None else lambda _frame: None,
-            gates=gates,
+            gates={n: gate for n, gate in shared.passing.items() if n in cameras},
             liveness=self.liveness,
             name=name,
         )

@@ -54,6 +54,7 @@ class Health:
         self._gated = dict.fromkeys(self._read, 0)
         self._states: dict[str, str] = dict.fromkeys(self._read, "offline")
         self._failures = 0
+        self._moved = self._started
         self._recent = {name: _Recent() for name in ("age", "pre", "infer", "post")}
 
     def frame_read(self, camera: str) -> None:
@@ -65,6 +66,7 @@ class Health:
         """A frame went through the model; `age_ms` from its capture until its messages were accepted."""
         with self._lock:
             self._used[camera] += 1
+            self._moved = self._mono()
             for name, value in (("age", age_ms), ("pre", pre_ms), ("infer", infer_ms), ("post", post_ms)):
                 self._recent[name].add(value)
 
@@ -72,6 +74,12 @@ class Health:
         """A frame was spared the model, because nothing moved in it."""
         with self._lock:
             self._gated[camera] += 1
+            self._moved = self._mono()
+
+    def idle_s(self) -> float:
+        """How long no frame has gone all the way."""
+        with self._lock:
+            return self._mono() - self._moved
 
     def inference_failed(self) -> None:
         """The model failed on a frame."""

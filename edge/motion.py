@@ -4,7 +4,7 @@ The subtraction is OpenCV's: Zivkovic's mixture of Gaussians (MOG2, 2004) or nea
 what is always there, waving leaves included, and follow slow changes of light.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -13,12 +13,22 @@ from numpy.typing import NDArray
 from edge.config import MotionConfig
 from edge.frame import Image
 
-__all__ = ["MotionGate"]
+__all__ = ["MotionGate", "Passing"]
 
 _WIDTH = 160
 _HISTORY_S = 60.0
 _WARM_UP = 5
 _LOOSE = np.ones((3, 3), np.uint8)
+
+
+class Passing(Protocol):
+    """What stands between a camera's frames and the model."""
+
+    def passes(self, image: Image, mono_ns: int) -> bool:
+        """Whether a frame, uint8 [height, width, 3] taken at `mono_ns`, is worth the model's time."""
+
+    def forget(self) -> None:
+        """The camera was away."""
 
 
 class MotionGate:

@@ -17,7 +17,7 @@ from edge.health import Health
 from edge.latest import Gone, Latest
 from edge.liveness import Liveness
 from edge.log import Repeats
-from edge.motion import MotionGate
+from edge.motion import Passing
 from edge.results import Result
 from edge.stages import Prepared, Stage, Timing
 
@@ -60,7 +60,7 @@ class Pipeline:
         *,
         looks: Callable[[str], bool] = lambda _camera: True,
         passed: Callable[[Frame], None] = lambda _frame: None,
-        gates: Mapping[str, MotionGate] = MappingProxyType({}),
+        gates: Mapping[str, Passing] = MappingProxyType({}),
         liveness: Liveness | None = None,
         name: str = "inference",
     ) -> None:

@@ -1,7 +1,7 @@
 """What a node says about itself: its birth, its health, and how its cameras are."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge.delivery.outbox import Outbox
@@ -52,11 +52,20 @@ class Report:
         payload = self._payloads.camera_state(camera, state, reason, step)
         self._put((camera, "state"), payload, Importance.B, qos=1, last_value=True, history=True)
 
-    def health(self, counts: Mapping[str, Mapping[str, int]], extra: Mapping[str, Any]) -> None:
-        """`health`, with what was counted of each camera elsewhere and what else is known."""
+    def health(
+        self,
+        counts: Mapping[str, Mapping[str, int]],
+        extra: Mapping[str, Any],
+        observe: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _figures: {},
+    ) -> dict[str, Any]:
+        """`health`, with what was counted of each camera elsewhere and what else is known; what was told.
+
+        `observe` is shown the figures, and says what follows from them.
+        """
         figures = {**self._health.figures(counts), **extra}
-        payload = self._payloads.health(figures)
+        payload = self._payloads.health({**figures, **observe(figures)})
         self._put(("health",), payload, Importance.C, qos=0, last_value=False, lifetime_s=_HEALTH_LIFE_S)
+        return payload
 
     def _put(
         self,

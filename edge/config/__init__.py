@@ -8,12 +8,12 @@ from edge.config.config import (
     Config,
     EventsConfig,
     GreengrassConfig,
-    HealthConfig,
     HomeAssistantConfig,
     SnapshotsConfig,
     SpoolConfig,
     UpdatesConfig,
 )
+from edge.config.health import GovernorConfig, HealthConfig
 from edge.config.model import ModelConfig
 from edge.config.mqtt import Address, MqttConfig, broker_address, node_from_host
 
@@ -27,6 +27,7 @@ __all__ = [
     "CommandsConfig",
     "Config",
     "EventsConfig",
+    "GovernorConfig",
     "GreengrassConfig",
     "HealthConfig",
     "HomeAssistantConfig",

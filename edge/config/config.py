@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.config.cameras import CameraConfig
 from edge.config.fields import Line, LocalPath, Name, Seconds, Section
+from edge.config.health import GovernorConfig, HealthConfig
 from edge.config.model import ModelConfig
 from edge.config.mqtt import MqttConfig
 
@@ -16,7 +17,6 @@ __all__ = [
     "Config",
     "EventsConfig",
     "GreengrassConfig",
-    "HealthConfig",
     "HomeAssistantConfig",
     "SnapshotsConfig",
     "SpoolConfig",
@@ -102,12 +102,6 @@ class AwsMlConfig(Section):
     boundaries: Literal["dlr", "tflite"] = "dlr"
 
 
-class HealthConfig(Section):
-    """`[health]`: the node's own figures."""
-
-    every_s: Seconds = 10.0
-
-
 class UpdatesConfig(Section):
     """`[updates]`: what a new model may take, and what it must prove before it takes over."""
 
@@ -147,6 +141,7 @@ class Config(Section):
     commands: CommandsConfig = CommandsConfig()
     homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     health: HealthConfig = HealthConfig()
+    governor: GovernorConfig = GovernorConfig()
     updates: UpdatesConfig = UpdatesConfig()
     aws: AwsConfig = AwsConfig()
     greengrass: GreengrassConfig = GreengrassConfig()

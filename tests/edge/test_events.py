@@ -217,7 +217,7 @@ def test_seen_when_a_frame_is_too_large_to_tell_then_it_is_given_up_and_the_next
 
 def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_valid():
     kept = Kept()
-    health = Health(["door"], mono=iter([0.0, 2.0]).__next__)
+    health = Health(["door"], mono=iter([0.0, *[1.0] * 10, 2.0]).__next__)
     report = Report(payloads(), kept.outbox, health)
     report.born(runtime={"provider": "CPUExecutionProvider", "fell_away": {"cuda": "not here"}}, cameras={})
     report.state_changed("door", "offline", "r" * 9999)
