@@ -22,6 +22,7 @@ FIGURES = {
     "int8speed": "P6: int8 against float on the zoo's nets, random weights, stock CPU provider, one thread",
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
     "fastest": "P6: the best way that tune would find here against MXNet on the same weights, one thread",
+    "instances": "a whole Mask R-CNN of the zoo evaluated: mask AP on what it finds itself, MXNet's on the same",
     "spool": "P10: messages accepted a second with group commit and delivered a second from the disk; bytes and memory",
     "kernels": "how far the same model differs between kernels, of which the golden sample's tolerances are made",
     "agent": "P1, P2, P11: the whole agent on video files over a bare loop on the same bundle: rate, CPU, four cameras",
