@@ -129,6 +129,9 @@ def test_main_when_a_thing_is_not_there_then_one_line_and_1(capsys, args, messag
         ["predict", "b", "i", "--threshold", "7"],
         ["bundle"],
         ["watch", "--count", "0"],
+        ["dead"],
+        ["dead", "show", "n1.spool"],
+        ["dead", "drop", "n1.spool", "first"],
     ],
 )
 def test_main_when_the_usage_is_wrong_then_2(capsys, args):
@@ -153,6 +156,11 @@ def test_main_when_the_usage_is_wrong_then_2(capsys, args):
         ["config", "check"],
         ["config", "show"],
         ["config", "schema"],
+        ["dead"],
+        ["dead", "list"],
+        ["dead", "show"],
+        ["dead", "retry"],
+        ["dead", "drop"],
     ],
 )
 def test_help_when_asked_then_it_ends_with_an_example_that_starts_like_the_command(capsys, args):
