@@ -187,8 +187,11 @@ def _add_dead(commands: "Commands") -> None:
 def _add_demo(commands: "Commands") -> None:
     text = "A broker, the agent and a subscriber at once, on this machine."
     demo = _command(commands, "demo", agent.demo, text, "ssd.zip --source 0")
-    demo.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
-    demo.add_argument("--source", default="0", help="a video, a folder of images, a camera's index or URL (default: 0)")
+    demo.add_argument(
+        "bundle", type=Path, nargs="?", metavar="BUNDLE",
+        help="a bundle's folder or zip (default: one that comes along, for 15 s of the pattern camera)",
+    )  # fmt: skip
+    demo.add_argument("--source", help="a video, a folder of images, a camera's index or URL (default: 0)")
     demo.add_argument("--start", type=_number(float, 0.0), default=0.0, metavar="S", help="skip S seconds of a video")
     demo.add_argument("--seconds", type=_number(float, 0.1), metavar="S", help="stop after S seconds")
     demo.add_argument(

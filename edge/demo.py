@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.bundle.bundle import read_bundle
+from edge.cameras.pattern import draw_pattern
 from edge.config import CameraConfig
 from edge.draw import draw
 from edge.errors import CameraError, EdgeError, TransportError
@@ -23,7 +24,12 @@ from edge.results import Detections
 from edge.secret import redact
 from edge.stages import Stage
 
-__all__ = ["DemoOptions", "demo"]
+__all__ = ["SHIPPED", "DemoOptions", "demo"]
+
+SHIPPED = Path(__file__).with_name("pattern_ssd.zip")
+"""A tiny detector of the pattern camera's squares, and of nothing else: examples/pattern_ssd says how it was trained."""
+
+_PATTERN = "pattern"
 
 _CLIP_FRAMES = 120
 _CLIP_HEIGHT = 480
@@ -85,7 +91,7 @@ def _write_config(options: DemoOptions, broker: str) -> Path:
     """A configuration that its reader can go on with."""
     source = int(options.source) if options.source.isdecimal() else options.source
     path = Path(options.source)
-    if isinstance(source, str) and "://" not in source and not source.startswith("/dev/"):
+    if isinstance(source, str) and "://" not in source and not source.startswith("/dev/") and source != _PATTERN:
         if not path.exists():
             raise CameraError(f"{path}: no such video, folder or camera")
         source = str(path.resolve())
@@ -175,6 +181,8 @@ def _pictures(options: DemoOptions, stage: Stage) -> list[Path]:
 
 def _frames(options: DemoOptions) -> list[Image]:
     camera = CameraConfig(source=int(options.source) if options.source.isdecimal() else options.source)
+    if camera.inferred_kind == "pattern":
+        return [draw_pattern(number, np.empty((480, 640, 3), np.uint8)) for number in range(_CLIP_FRAMES)]
     if camera.inferred_kind == "images":
         paths = sorted(Path(options.source).iterdir()) if Path(options.source).is_dir() else [Path(options.source)]
         read = [image for p in paths if p.is_file() and (image := cv2.imread(str(p))) is not None][:_CLIP_FRAMES]

@@ -195,10 +195,18 @@ def config_schema(_args: argparse.Namespace) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """Everything at once, on this machine."""
-    from edge.demo import DemoOptions
+    from edge.demo import SHIPPED, DemoOptions
     from edge.demo import demo as show
+    from edge.errors import ConfigError
 
-    return show(DemoOptions(args.bundle, args.source, args.output, args.start, args.seconds))
+    bundle, source, seconds = args.bundle, args.source, args.seconds
+    if bundle is None:
+        if source not in {None, "pattern"}:
+            raise ConfigError(
+                "the bundle that comes along knows the pattern camera only; name one: gluon-edge demo BUNDLE"
+            )
+        bundle, source, seconds = SHIPPED, "pattern", seconds or 15.0
+    return show(DemoOptions(bundle, source or "0", args.output, args.start, seconds))
 
 
 def update(args: argparse.Namespace) -> int:

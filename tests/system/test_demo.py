@@ -7,10 +7,16 @@ from pathlib import Path
 
 import bundles
 import cv2
+import numpy as np
 import psutil
 import pytest
 
+from edge.bundle.bundle import read_bundle
+from edge.cameras.pattern import draw_pattern, pattern_truth
+from edge.demo import SHIPPED
+from edge.golden import check
 from edge.localbroker import local_broker
+from edge.stages import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +54,35 @@ def test_demo_when_run_on_a_video_then_shows_events_and_leaves_pictures(detector
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_demo_when_nothing_is_named_then_the_shipped_net_finds_the_patterns_squares(tmp_path):
+    done = _demo("--seconds", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for label in ("red", "green", "blue"):
+        assert f" {label}" in done.stdout
+    drawn = cv2.imread(str(tmp_path / "gluon-edge-demo" / "annotated.jpg"))
+    assert drawn.shape == (480, 640, 3)
+
+
+def test_shipped_bundle_when_it_looks_at_the_pattern_then_every_square_is_where_it_is_known_to_be():
+    bundle = read_bundle(SHIPPED)
+    stage = Stage(bundle)
+    assert check(bundle, stage).ok
+    assert SHIPPED.stat().st_size < 200_000
+    for number, (height, width) in ((7, (480, 640)), (1001, (720, 1280)), (123_457, (240, 320))):
+        found, _ = stage(draw_pattern(number, np.empty((height, width, 3), np.uint8)))
+        truth = {shown.label: shown.box for shown in pattern_truth(number, width, height)}
+        boxes = {bundle.labels[i]: box for i, box in zip(found.labels, found.boxes, strict=True)}
+        assert boxes.keys() == truth.keys()
+        for label, box in boxes.items():
+            assert np.abs(box - truth[label]).max() < 0.03 * width, (number, label)
+
+
+def test_demo_when_a_source_is_named_without_a_bundle_then_it_says_that_one_is_needed(tmp_path):
+    done = _demo("--source", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "name one: gluon-edge demo BUNDLE" in done.stderr
 
 
 def test_demo_when_there_is_no_mosquitto_then_the_embedded_broker_serves(detector, video, tmp_path, monkeypatch):
