@@ -13,8 +13,9 @@ from awsiot.greengrasscoreipc.client import GreengrassCoreIPCClient
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 
 from edge.transports import Acknowledged, Connected
+from edge.transports.component import ComponentAddress
 from edge.transports.greengrass import GreengrassTransport
-from edge.transports.nucleus import ComponentAddress, Nucleus
+from edge.transports.nucleus import Nucleus
 
 
 def until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:

@@ -17,7 +17,8 @@ from edge.coerce import coerced
 from edge.config import Config
 from edge.configfile import config_of
 from edge.errors import ConfigError, TransportError
-from edge.transports.nucleus import ComponentAddress, Nucleus
+from edge.transports.component import ComponentAddress
+from edge.transports.nucleus import Nucleus
 
 __all__ = ["Component", "attached", "component_config", "detached"]
 

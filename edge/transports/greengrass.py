@@ -16,10 +16,11 @@ from typing import Literal
 
 from edge.errors import TransportError, TransportRefusedError
 from edge.message import NO_EXTRAS, Extras
+from edge.transports.component import Answer
 from edge.transports.fit import fit
 from edge.transports.lanes import Lanes, Parcel
 from edge.transports.limits import CLASSIC, LITE, room_for
-from edge.transports.nucleus import Answer, Nucleus, NucleusKind
+from edge.transports.nucleus import Nucleus, NucleusKind
 from edge.transports.transport import Acknowledged, Connected, Disconnected, Notice, Received, Verdict
 
 __all__ = ["Destination", "GreengrassTransport"]

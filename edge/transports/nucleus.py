@@ -5,49 +5,21 @@ library is large and is imported when the client is made, so that a node without
 """
 
 import logging
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Literal, NoReturn
 
 from edge.errors import ConfigError, TransportError, TransportRefusedError
+from edge.transports.component import Answer, ComponentAddress, Then
 
-__all__ = ["Answer", "ComponentAddress", "Nucleus", "NucleusKind"]
+__all__ = ["Nucleus", "NucleusKind"]
 
 log = logging.getLogger(__name__)
 
 NucleusKind = Literal["lite", "classic"]
-_SOCKET, _TOKEN = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "SVCUID"
 _GIVEN_UP_AFTER = 5
-
-
-class Answer(Enum):
-    """What became of a request."""
-
-    DONE = "done"
-    BUSY = "busy"  # ServiceError: not now; offline, too much under way, or trouble of the nucleus's own
-    DENIED = "denied"  # the component's accessControl does not name it
-    NEVER = "never"  # the request itself is wrong
-    LOST = "lost"  # the connection went before the answer came
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentAddress:
-    """Where the nucleus listens, as whom to speak to it, and what it calls this device."""
-
-    socket: str
-    token: str = field(repr=False)
-    thing: str | None = None
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "ComponentAddress | None":
-        """What the nucleus puts into a component's environment; None elsewhere."""
-        socket, token = environ.get(_SOCKET), environ.get(_TOKEN)
-        return cls(socket, token, environ.get("AWS_IOT_THING_NAME") or None) if socket and token else None
 
 
 class _NoError(TransportError):
@@ -150,7 +122,7 @@ class Nucleus:
             self._closed = True
             self._hang_up()
 
-    def publish(self, topic: str, payload: bytes, *, qos: int, local: bool, retain: bool, then: "Then") -> None:
+    def publish(self, topic: str, payload: bytes, *, qos: int, local: bool, retain: bool, then: Then) -> None:
         """Publishes to AWS IoT Core, or to this device's components; the answer goes to `then`."""
         model = self._model
         if local:
@@ -162,7 +134,7 @@ class Nucleus:
         self._ask(lambda: ask(topic_name=topic, qos=str(qos), payload=payload, **more), then)
 
     def subscribe(
-        self, wanted: str, *, local: bool, heard: Callable[[str, bytes], None], closed: Callable[[], None], then: "Then"
+        self, wanted: str, *, local: bool, heard: Callable[[str, bytes], None], closed: Callable[[], None], then: Then
     ) -> None:
         """Hears topics, with MQTT's wildcards; `heard` and `closed` are called on awsiotsdk's thread."""
 
@@ -244,7 +216,7 @@ class Nucleus:
         if self.connects > 1:
             changed()  # it may have while we were away
 
-    def _ask(self, request: Callable[[], "Future[Any]"], then: "Then") -> None:
+    def _ask(self, request: Callable[[], "Future[Any]"], then: Then) -> None:
         try:
             future = request()
         except Exception as e:  # noqa: BLE001 - the connection went a moment ago, or it cannot be written down
@@ -321,10 +293,6 @@ class Nucleus:
                 nucleus._connection.send_ping_response(nucleus._rpc.MessageAmendment(payload=payload))
 
         return Lifecycle()
-
-
-Then = Callable[[Answer, str], None]
-"""Told what became of a request; on awsiotsdk's thread, or at once."""
 
 
 def _go_on(_error: Exception) -> bool:

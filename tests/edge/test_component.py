@@ -15,7 +15,7 @@ from edge.coerce import coerced
 from edge.config import Config
 from edge.configfile import config_of
 from edge.errors import ConfigError
-from edge.transports.nucleus import ComponentAddress
+from edge.transports.component import ComponentAddress
 
 GOOD = {
     "model": {"bundle": "../com.example.Model/bundle.zip", "threshold": 0.5, "threads": 2},

@@ -19,10 +19,11 @@ from edge.delivery.uplink import Uplink
 from edge.errors import ConfigError, TransportError, TransportRefusedError
 from edge.message import Importance, Message
 from edge.spool import AgeClock, Bounds, Record, Spool
+from edge.transports.component import ComponentAddress
 from edge.transports.greengrass import GreengrassTransport
 from edge.transports.limits import LITE as LITE_LIMITS
 from edge.transports.limits import room_for
-from edge.transports.nucleus import ComponentAddress, Nucleus
+from edge.transports.nucleus import Nucleus
 
 ROOT = "edge/kerb-1"
 
