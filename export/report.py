@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge.bundle.bundle import Bundle
 from edge.draw import draw
 from edge.frame import Image
-from edge.results import Detections, Instances, Result
+from edge.results import Classification, Detections, Instances, Result
 from edge.runtimes import RUNTIMES
 from edge.session import Session, SessionOptions, available_cores
 from edge.stages import Stage, prepare_for
@@ -31,6 +33,7 @@ __all__ = ["complete", "pairs_of", "render", "time_both"]
 _ROUNDS = 9
 _PAIRS = 3
 _LOOKED_AT = 12
+_SHOWN = 320  # pixels across, at least, of a picture on which classes are written
 
 
 def complete(
@@ -101,7 +104,9 @@ def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress:
     for n, path in enumerate(chosen):
         progress("drawing", n, len(chosen))
         image = read(path)
-        looked.append((path, image, stages[0](image)[0], stages[1](image)[0]))
+        found = stages[0](image)[0], stages[1](image)[0]
+        shown = _readable(image) if isinstance(found[0], Classification) else image
+        looked.append((path, shown, *found))
     progress("drawing", len(chosen), len(chosen))
     looked.sort(key=lambda item: -_finds(item[2]))
     labels = before.labels
@@ -109,6 +114,12 @@ def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress:
         Pair(draw(image, exact, labels), draw(image, rounded, labels), f"{path.name}: {_alike(exact, rounded)}")
         for path, image, exact, rounded in looked[:_PAIRS]
     ]
+
+
+def _readable(image: Image) -> Image:
+    """A small picture larger, so that the classes written on it leave something to see."""
+    times = -(-_SHOWN // image.shape[1])
+    return np.ascontiguousarray(image.repeat(times, axis=0).repeat(times, axis=1)) if times > 1 else image
 
 
 def _thread_counts() -> list[int]:
@@ -124,6 +135,9 @@ def _finds(result: Result) -> int:
 def _alike(exact: Result, rounded: Result) -> str:
     found = agree([exact], [rounded])
     numbers = found.numbers
+    if isinstance(exact, Classification) and isinstance(rounded, Classification):
+        same = "the same best class" if numbers["same"] else "ANOTHER best class"
+        return f"{same}, scores {exact.scores[0]:.3f} in float and {rounded.scores[0]:.3f} now"
     if isinstance(exact, Detections):
         return f"{numbers['reference']} found by the float model, {numbers['matched_90']} of them by this one (IoU 0.9)"
     return f"{found.measure}: {found.value * 100:.1f} %"

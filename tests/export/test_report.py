@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from models import SIDE, bundle_of, square_net, square_pictures
+from models import COLOURS, SIDE, bundle_of, colour_net, colour_pictures, square_net, square_pictures
 
 from edge.bundle.bundle import InputSpec, Source, read_bundle
 from export.calibrate import images
@@ -170,6 +170,12 @@ def test_pairs_are_of_the_pictures_with_most_in_them(made):
     pairs = pairs_of(bundle, after, paths)
     assert len(pairs) == 3
     assert all(p.before.shape == p.after.shape and "3 found" in p.caption for p in pairs)
+
+
+def test_pairs_of_a_classifier_are_large_enough_to_read_and_say_both_scores(tmp_path):
+    bundle = bundle_of(colour_net(), "classification", COLOURS)
+    pairs = pairs_of(bundle, bundle, images(colour_pictures(tmp_path)))
+    assert all(p.before.shape[1] >= 320 and "the same best class, scores" in p.caption for p in pairs)
 
 
 def test_charts_are_whole_for_no_rows_one_row_and_zeros():
