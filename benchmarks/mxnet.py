@@ -101,6 +101,7 @@ def block(symbol: Path, params: Path, inputs: Mapping[str, Array]) -> Callable[[
     mx = mxnet()
     with quiet():
         net = mx.gluon.SymbolBlock.imports(str(symbol), list(inputs), str(params), mx.cpu(), ignore_extra=True)
+        net.cast("float32")  # a file may hold half floats
         net.hybridize(static_alloc=True, static_shape=True)
         feeds = [mx.nd.array(array) for array in inputs.values()]
 
