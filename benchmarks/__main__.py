@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: measures, prints the tables, and writes them to benchmarks/results/."""
+"""`python -m benchmarks [NAME ...]`: measures, prints the tables, and writes them to benchmarks/results/ and the docs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,21 @@ FIGURES = {
     "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 
+# What docs/performance.md shows between its marks; the text above them says what the goals are.
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+SHOWN = ("agent", "latency", "fastest", "footprint", "soak", "resize", "idle")
+MARKS = ("<!-- tables -->", "<!-- end of tables -->")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default all): {', '.join(FIGURES)}")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the tables")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing, write the page from what is there")
     args = parser.parse_args()
+    if args.page_only:
+        write_page()
+        return 0
     unknown = set(args.names) - FIGURES.keys()
     if unknown:
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
@@ -59,6 +68,7 @@ def main() -> int:
         (RESULTS / f"{name}.json").write_text(json.dumps(found[name], indent=2) + "\n")
         if not args.json:
             print(table(FIGURES[name], rows))
+    write_page()
     if args.json:
         print(json.dumps(found, indent=2))
     return 0
@@ -76,6 +86,18 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
     }
+
+
+def write_page() -> None:
+    """Put the tables of benchmarks/results/ into docs/performance.md, without the columns of goals."""
+    tables = []
+    for name in SHOWN:
+        found = json.loads((RESULTS / f"{name}.json").read_text())
+        rows = [{key: value for key, value in row.items() if not key.endswith("goal")} for row in found["rows"]]
+        tables.append(table(found["figure"], rows))
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    PAGE.write_text(before + "\n".join([MARKS[0], "", *tables, MARKS[1]]) + after, encoding="utf-8")
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> str:
