@@ -7,10 +7,7 @@ mean of its velocity carries it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from edge.frame import Frame
 from edge.sequence import new_id
@@ -27,7 +24,7 @@ _SAME_PLACE = 0.6  # overlap with where it stopped
 _STILL_NS = 10_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Track:
     """One object; `velocity` of its centre in shares a second, `anchor` the box where it last came to rest."""
 
@@ -40,13 +37,13 @@ class _Track:
     mono_ns: int
     anchor: Box
     anchored_ns: int
+    zones: tuple[str, ...]
+    entered: tuple[str, ...]
+    told: tuple[bool, tuple[str, ...]]
+    told_ns: int
     velocity: tuple[float, float] = (0.0, 0.0)
     absent_since_ns: int | None = None
     stationary: bool = False
-    zones: tuple[str, ...] = ()
-    entered: tuple[str, ...] = ()
-    told: tuple[bool, tuple[str, ...]] = (False, ())
-    told_ns: int = 0
 
 
 class Tracker:
@@ -69,15 +66,16 @@ class Tracker:
         changes: list[Change] = []
         tracks: list[_Track] = []
         for i, track in enumerate(self._tracks):
-            after = self._step(track, frame, *seen[partner[i]]) if i in partner else self._miss(track, frame)
-            if after is None:
+            if i in partner:
+                self._step(track, frame, *seen[partner[i]])
+            elif not self._holds(track, frame):
                 changes.append(_change("end", track))
                 continue
-            now = after.stationary, after.zones
-            if now != after.told and frame.mono_ns - after.told_ns >= self._cooldown_ns:
-                after = replace(after, told=now, told_ns=frame.mono_ns)
-                changes.append(_change("update", after))
-            tracks.append(after)
+            now = track.stationary, track.zones
+            if now != track.told and frame.mono_ns - track.told_ns >= self._cooldown_ns:
+                track.told, track.told_ns = now, frame.mono_ns
+                changes.append(_change("update", track))
+            tracks.append(track)
         taken = set(partner.values())
         for j, (sighting, box) in enumerate(seen):
             if j not in taken:
@@ -111,53 +109,49 @@ class Tracker:
             told_ns=frame.mono_ns,
         )
 
-    def _step(self, track: _Track, frame: Frame, sighting: Sighting, box: Box) -> _Track:
-        seconds = (frame.mono_ns - track.mono_ns) / 1e9
-        moves = _overlap(box, track.anchor) < _SAME_PLACE
-        zones = self._zones_of(sighting.label_id, box, track.zones)
-        return replace(
-            track,
-            best=sighting,
-            box=box,
-            top_score=max(track.top_score, sighting.score),
-            seen_ns=frame.captured_ns,
-            mono_ns=frame.mono_ns,
-            velocity=_mean(track.velocity, track.box, box, seconds),
-            absent_since_ns=None,
-            anchor=box if moves else track.anchor,
-            anchored_ns=frame.mono_ns if moves else track.anchored_ns,
-            stationary=not moves and frame.mono_ns - track.anchored_ns >= _STILL_NS,
-            zones=zones,
-            entered=(*track.entered, *(name for name in zones if name not in track.entered)),
-        )
+    def _step(self, track: _Track, frame: Frame, sighting: Sighting, box: Box) -> None:
+        track.velocity = _mean(track.velocity, track.box, box, (frame.mono_ns - track.mono_ns) / 1e9)
+        if _overlap(box, track.anchor) < _SAME_PLACE:
+            track.anchor, track.anchored_ns = box, frame.mono_ns
+        track.stationary = frame.mono_ns - track.anchored_ns >= _STILL_NS
+        track.best, track.box, track.top_score = sighting, box, max(track.top_score, sighting.score)
+        track.seen_ns, track.mono_ns, track.absent_since_ns = frame.captured_ns, frame.mono_ns, None
+        if self._zones:
+            track.zones = self._zones_of(sighting.label_id, box, track.zones)
+            track.entered += tuple(name for name in track.zones if name not in track.entered)
 
-    def _miss(self, track: _Track, frame: Frame) -> _Track | None:
+    def _holds(self, track: _Track, frame: Frame) -> bool:
+        """Whether a track goes on that this frame does not show."""
         # Counted from the first frame without it: while the model rests nobody knows.
-        since = frame.mono_ns if track.absent_since_ns is None else track.absent_since_ns
-        return None if frame.mono_ns - since >= self._hold_ns else replace(track, absent_since_ns=since)
+        if track.absent_since_ns is None:
+            track.absent_since_ns = frame.mono_ns
+        return frame.mono_ns - track.absent_since_ns < self._hold_ns
 
     def _zones_of(self, label_id: int, box: Box, before: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(z.name for z in self._zones if z.holds(label_id, box, was_in=z.name in before))
 
     def _pair(self, frame: Frame, seen: Sequence[tuple[Sighting, Box]]) -> dict[int, int]:
-        """For tracks, by index, which of the sightings they are."""
+        """For tracks, by index, which of the sightings they are.
+
+        In Python: for the few objects of a frame numpy takes several times as long.
+        """
         pairs: dict[int, int] = {}
-        if not self._tracks or not seen:
-            return pairs
-        expected = np.array([_carried(track, frame.mono_ns) for track in self._tracks])
-        boxes = np.array([box for _, box in seen])
-        same = np.equal.outer([t.best.label_id for t in self._tracks], [s.label_id for s, _ in seen])
-        taken: set[int] = set()
+        waiting = {j: (sighting.label_id, box) for j, (sighting, box) in enumerate(seen)}
         for by in _GROWN:
-            overlaps = np.where(same, _overlaps(_grown(expected, by), _grown(boxes, by)), 0.0)
-            near = np.argwhere(overlaps >= _LEAST_OVERLAP)
-            surest = np.argsort(-overlaps[near[:, 0], near[:, 1]], kind="stable")
-            for i, j in near[surest].tolist():
-                if i not in pairs and j not in taken:
-                    pairs[i] = j
-                    taken.add(j)
-            if len(pairs) == min(overlaps.shape):
+            if len(pairs) == len(self._tracks) or not waiting:
                 break
+            grown = [(j, label, _grow(box, by)) for j, (label, box) in waiting.items()]
+            near = []
+            for i, track in enumerate(self._tracks):
+                if i not in pairs:
+                    wanted, label = _grow(_carried(track, frame.mono_ns), by), track.best.label_id
+                    near += [(o, i, j) for j, same, box in grown if same == label and (o := _overlap(wanted, box))]
+            for overlap, i, j in sorted(near, key=lambda found: -found[0]):
+                if overlap < _LEAST_OVERLAP:
+                    break
+                if i not in pairs and j in waiting:
+                    pairs[i] = j
+                    del waiting[j]
         return pairs
 
 
@@ -191,26 +185,20 @@ def _mean(velocity: tuple[float, float], before: Box, after: Box, seconds: float
     return velocity[0] + _NEWEST * (x - velocity[0]), velocity[1] + _NEWEST * (y - velocity[1])
 
 
-def _grown(boxes: NDArray[np.float64], by: float) -> NDArray[np.float64]:
-    """Boxes [n, 4] with `by` of their width and height more on each side."""
-    sides = np.tile((boxes[:, 2:] - boxes[:, :2]) * by, 2)
-    return np.asarray(boxes + sides * np.array([-1, -1, 1, 1]))
-
-
-def _overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes [n, 4] and [m, 4]: [n, m]; 0 for those without an area."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(axis=2)
-    areas = (a[:, 2:] - a[:, :2]).prod(axis=1)[:, None] + (b[:, 2:] - b[:, :2]).prod(axis=1)[None, :]
-    union = areas - both
-    return np.asarray(np.divide(both, union, out=np.zeros_like(both), where=union > 0))
+def _grow(box: Box, by: float) -> Box:
+    """A box with `by` of its width and height more on each side."""
+    x1, y1, x2, y2 = box
+    across, down = (x2 - x1) * by, (y2 - y1) * by
+    return x1 - across, y1 - down, x2 + across, y2 + down
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """As `_overlaps`, of two: in Python, for one pair takes numpy forty times as long."""
-    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if across <= 0 or down <= 0:
+    """Intersection over union; 0 for a box without an area."""
+    across = (min(b[2], a[2])) - (max(b[0], a[0]))
+    if across <= 0:
+        return 0.0
+    down = (min(b[3], a[3])) - (max(b[1], a[1]))
+    if down <= 0:
         return 0.0
     both = across * down
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
