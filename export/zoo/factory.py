@@ -56,6 +56,9 @@ def construct(entry: ZooNet, size: tuple[int, int], classes: Sequence[str] | Non
         if classes is None:
             raise ExportError(f"{entry.name} needs the names of your classes: --labels a,b,c")
         arguments["classes"] = list(classes) if entry.task in {"detection", "instances"} else len(classes)
+    if entry.task == "action" and entry.classes is None:
+        # Else they begin with the published weights of their siblings.
+        arguments |= {"use_kinetics_pretrain": False, "nclass": arguments.pop("classes")}
     if entry.task == "segmentation" and size != (_CROP, _CROP):
         arguments |= {"height": size[0], "width": size[1], "crop_size": max(size)}
     # The factories differ in what they take, and some pass on what they don't know to blocks that refuse it.

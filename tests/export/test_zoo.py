@@ -47,6 +47,14 @@ def test_build_when_a_net_needs_classes_then_the_error_says_so(tmp_path):
         zoo.build("ssd_300_mobilenet0.25_custom", out_dir=tmp_path, random_seed=1)
 
 
+def test_build_when_an_action_net_is_for_ones_own_classes_then_it_tells_them_apart_without_published_weights(tmp_path):
+    saved = zoo.build("resnet18_v1b_custom", out_dir=tmp_path, random_seed=1, classes=["run", "jump", "swim"])
+
+    assert saved.meta["labels"] == ["run", "jump", "swim"]
+    (weight,) = (v for k, v in source.load_params(saved.params_path).items() if k.endswith("dense0_weight"))
+    assert weight.shape == (3, 512)
+
+
 @pytest.mark.parametrize(("name", "why"), [("mobilenet1.0_int8", "pre-quantized"), ("resnet50_v1b_gn", "GroupNorm")])
 def test_build_when_a_net_cannot_be_built_then_the_error_says_why(tmp_path, name, why):
     with pytest.raises(ExportError, match=f"{name} cannot be built: .*{why}"):
