@@ -141,7 +141,7 @@ def _shared_names() -> set[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--frames", type=int, default=_FRAMES)
+    parser.add_argument("--frames", type=int, default=_FRAMES, help="20,000 or more: it is looked at once a second")
     row = measure(parser.parse_args().frames)[0]
     print(json.dumps(row, indent=2))
     return 0 if row["holds"] else 1

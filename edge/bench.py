@@ -79,7 +79,7 @@ def bench(
         "latency_ms": ranks,
         "cpu_ms_a_frame": round(1e3 * cpu / frames, 2),
         "cores_busy": round(cpu / wall, 2),
-        "memory_mb": {"now": round(_resident_mb(), 1), "most": round(_most_mb(), 1)},
+        "memory_mb": _memory_mb(),
         "load_s": round(load_s, 2),
     }
 
@@ -170,10 +170,9 @@ def _publisher(stage: Stage) -> Iterator[Callable[..., float]]:
             delivery.close()
 
 
-def _resident_mb() -> float:
+def _memory_mb() -> dict[str, float]:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _most_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    now = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    # The kernel brings its high-water mark up to date now and then only.
+    most = max(now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+    return {"now": round(now, 1), "most": round(most, 1)}

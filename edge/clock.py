@@ -10,6 +10,8 @@ __all__ = ["Clock", "ClockState", "iso_utc"]
 _UNSYNC = 0x40  # STA_UNSYNC of timex.h
 _TIME_ERROR = 5
 _FRESH_NS = 10_000_000_000
+_STEP_NS = 1_000_000
+_READINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,27 @@ class Clock:
     ask: Callable[[], ClockState] = kernel_clock_state
     _state: ClockState | None = field(default=None, init=False)
     _asked_ns: int = field(default=0, init=False)
+    _ahead_ns: int | None = field(default=None, init=False)
 
     def wall_of(self, mono_ns: int) -> int:
-        """The wall time of a monotonic moment as the clock has it now: once it is synchronised, the true one."""
-        return self.wall_ns() - (self.mono_ns() - mono_ns)
+        """The wall time of a monotonic moment as the clock has it now: once it is synchronised, the true one.
+
+        The same moment gives the same time, to the nanosecond, until the clock is set: NTP's small corrections change
+        the pace of both clocks alike, and only what sets the wall clock moves them apart.
+        """
+        ahead_ns = self._ahead_ns
+        if ahead_ns is None or abs(self.wall_ns() - self.mono_ns() - ahead_ns) > _STEP_NS:
+            # It was set, or this thread had to wait between the two readings.
+            measured_ns = self._measure_ahead()
+            if ahead_ns is None or abs(measured_ns - ahead_ns) > _STEP_NS:
+                self._ahead_ns = ahead_ns = measured_ns
+        return mono_ns + ahead_ns
+
+    def _measure_ahead(self) -> int:
+        """How far the wall clock is ahead of the monotonic one; of some readings the one that took the least time."""
+        readings = [(self.mono_ns(), self.wall_ns(), self.mono_ns()) for _ in range(_READINGS)]
+        before, wall, after = min(readings, key=lambda r: r[2] - r[0])
+        return wall - (before + after) // 2
 
     def state(self) -> ClockState:
         """The state of the wall clock, asked for again every ten seconds."""

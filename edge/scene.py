@@ -22,8 +22,8 @@ class _Visit:
     best: Sighting
     top_score: float
     count: int
-    start_ns: int
-    seen_ns: int
+    start_mono_ns: int
+    seen_mono_ns: int
     told_mono_ns: int
     told_count: int
     fewer_since_ns: int | None = None
@@ -63,8 +63,8 @@ class Scene:
                 best=best,
                 top_score=best.score,
                 count=len(group),
-                start_ns=frame.captured_ns,
-                seen_ns=frame.captured_ns,
+                start_mono_ns=frame.mono_ns,
+                seen_mono_ns=frame.mono_ns,
                 told_mono_ns=frame.mono_ns,
                 told_count=len(group),
             )
@@ -94,7 +94,7 @@ class Scene:
         if group:
             best = max(group, key=lambda s: s.score)
             top_score = max(visit.top_score, best.score)
-            visit = replace(visit, best=best, top_score=top_score, seen_ns=frame.captured_ns)
+            visit = replace(visit, best=best, top_score=top_score, seen_mono_ns=frame.mono_ns)
         if count >= visit.count:
             visit = replace(visit, count=count, fewer_since_ns=None)
         elif visit.fewer_since_ns is None:
@@ -116,4 +116,4 @@ class Scene:
 
 
 def _change(kind: Kind, visit: _Visit) -> Change:
-    return Change(kind, visit.id, visit.best, visit.top_score, visit.count, visit.start_ns, visit.seen_ns)
+    return Change(kind, visit.id, visit.best, visit.top_score, visit.count, visit.start_mono_ns, visit.seen_mono_ns)

@@ -56,8 +56,8 @@ class Sighting:
 class Change:
     """Something to tell of an object that is followed, or of a label: `count` of them are in view.
 
-    `id` stays the same from `new` to `end`; `start_ns` and `seen_ns` are wall time of the first and the last frame
-    that showed it. `zones` are those it is in, `entered` all that it has been in.
+    `id` stays the same from `new` to `end`; `start_mono_ns` and `seen_mono_ns` are when the first and the last frame
+    that showed it were taken: monotonic, since the wall clock may be set in between. `zones` are those it is in, `entered` all that it has been in.
     """
 
     type: Kind
@@ -65,8 +65,8 @@ class Change:
     best: Sighting
     top_score: float
     count: int
-    start_ns: int
-    seen_ns: int
+    start_mono_ns: int
+    seen_mono_ns: int
     followed: bool = False
     stationary: bool | None = None
     zones: tuple[str, ...] = ()

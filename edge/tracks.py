@@ -32,8 +32,7 @@ class _Track:
     best: Sighting
     box: Box
     top_score: float
-    start_ns: int
-    seen_ns: int
+    start_mono_ns: int
     mono_ns: int
     anchor: Box
     anchored_ns: int
@@ -98,8 +97,7 @@ class Tracker:
             best=sighting,
             box=box,
             top_score=sighting.score,
-            start_ns=frame.captured_ns,
-            seen_ns=frame.captured_ns,
+            start_mono_ns=frame.mono_ns,
             mono_ns=frame.mono_ns,
             anchor=box,
             anchored_ns=frame.mono_ns,
@@ -115,7 +113,7 @@ class Tracker:
             track.anchor, track.anchored_ns = box, frame.mono_ns
         track.stationary = frame.mono_ns - track.anchored_ns >= _STILL_NS
         track.best, track.box, track.top_score = sighting, box, max(track.top_score, sighting.score)
-        track.seen_ns, track.mono_ns, track.absent_since_ns = frame.captured_ns, frame.mono_ns, None
+        track.mono_ns, track.absent_since_ns = frame.mono_ns, None
         if self._zones:
             track.zones = self._zones_of(sighting.label_id, box, track.zones)
             track.entered += tuple(name for name in track.zones if name not in track.entered)
@@ -162,8 +160,8 @@ def _change(kind: Kind, track: _Track) -> Change:
         best=track.best,
         top_score=track.top_score,
         count=0,
-        start_ns=track.start_ns,
-        seen_ns=track.seen_ns,
+        start_mono_ns=track.start_mono_ns,
+        seen_mono_ns=track.mono_ns,
         followed=True,
         stationary=track.stationary,
         zones=track.zones,

@@ -24,7 +24,9 @@ T0 = 1_763_806_921_123_456_789
 MS = 1_000_000
 TIMING = Timing(1.0, 2.0, 3.0)
 CLOCK = Clock(
-    wall_ns=lambda: T0, mono_ns=lambda: 10**10, ask=lambda: ClockState(synced=True, source="kernel", error_ms=1.5)
+    wall_ns=lambda: T0 + 10**10,
+    mono_ns=lambda: 10**10,
+    ask=lambda: ClockState(synced=True, source="kernel", error_ms=1.5),
 )
 MODEL = {"name": "m", "version": "1.0.0", "sha256": "a" * 64, "precision": "fp32", "provider": "CPUExecutionProvider"}
 

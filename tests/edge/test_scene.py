@@ -33,7 +33,7 @@ def test_see_when_a_label_comes_and_stays_away_then_new_and_end_with_one_id():
     assert (new.type, end.type) == ("new", "end")
     assert new.id == end.id
     assert end.top_score == 0.95
-    assert end.seen_ns == at(100).captured_ns
+    assert end.seen_mono_ns == at(100).mono_ns
     assert scene.counts == {}
 
 
