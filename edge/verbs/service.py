@@ -1,7 +1,5 @@
 """`gluon-edge service install|status|uninstall`: every step is told before it is done, and --dry-run only tells."""
 
-# ruff: noqa: T201 - standard output is where a command answers
-
 import argparse
 import grp
 import json
@@ -11,17 +9,46 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.configfile import check_config
 from edge.errors import ServiceError
-from edge.payloads import board
-from edge.service import Layout, Step, apply, plan_install, plan_uninstall, show
+from edge.verbs.verb import add_command, add_group, add_json, add_service_config
 
-__all__ = ["install", "status", "uninstall"]
+if TYPE_CHECKING:
+    from edge.service import Step
+    from edge.verbs.verb import Commands
+
+__all__ = ["add"]
+
+
+def add(commands: "Commands") -> None:
+    """The words of all three."""
+    group = add_group(commands, "service", "The agent as a service of systemd.", "install --dry-run")
+    for name, verb, text in (
+        ("install", install, "Make it start with the machine, watched and in a sandbox."),
+        ("status", status, "How it is; status 0 when it runs."),
+        ("uninstall", uninstall, "Take it away; the configuration stays, and so does the state without --purge."),
+    ):
+        sub = add_command(
+            group, name, verb, text, "-c /etc/gluon-edge/agent.toml" + (" --dry-run" * (name != "status"))
+        )
+        add_service_config(sub, "/etc/gluon-edge/agent.toml (default), or /etc/gluon-edge/NAME.toml for one of several")
+        add_json(sub)
+        if name != "status":
+            sub.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+        if name == "install":
+            boards = ("auto", "none", "raspberry-pi", "jetson")
+            sub.add_argument("--board", choices=boards, default="auto", help="whose devices to allow (default: auto)")
+            sub.add_argument("--force", action="store_true", help="replace a unit that somebody else has written")
+        if name == "uninstall":
+            sub.add_argument("--purge", action="store_true", help="remove the state too: undelivered events are lost")
 
 
 def install(args: argparse.Namespace) -> int:
     """Makes the agent a service that starts with the machine."""
+    from edge.configfile import check_config
+    from edge.service import Layout, plan_install
+
     layout = Layout(args.config.absolute())
     _need_systemd()
     problems = check_config(layout.config)
@@ -47,6 +74,8 @@ def install(args: argparse.Namespace) -> int:
 
 def uninstall(args: argparse.Namespace) -> int:
     """Stops the service and takes it away; configuration and, unless --purge, state stay."""
+    from edge.service import Layout, plan_uninstall
+
     layout = Layout(args.config.absolute())
     _need_systemd()
     others = []
@@ -64,6 +93,8 @@ def uninstall(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """How the service is; status 0 when it runs."""
+    from edge.service import Layout, show
+
     layout = Layout(args.config.absolute())
     _need_systemd()
     found = show(layout, _systemctl)
@@ -80,7 +111,9 @@ def status(args: argparse.Namespace) -> int:
     return 0 if found.get("ActiveState") == "active" else 1
 
 
-def _do(steps: Sequence[Step], args: argparse.Namespace, *, again: str) -> int:
+def _do(steps: "Sequence[Step]", args: argparse.Namespace, *, again: str) -> int:
+    from edge.service import apply
+
     if args.dry_run:
         if args.json:
             print(json.dumps([str(s) for s in steps]))
@@ -115,6 +148,8 @@ def _program() -> Path:
 
 
 def _board() -> str:
+    from edge.payloads import board
+
     name = (board() or "").lower()
     if "raspberry pi" in name:
         return "raspberry-pi"

@@ -1,19 +1,40 @@
-"""What `gluon-edge bundle info`, `verify`, `test` and `schema` do. Libraries are imported by the command that needs them."""
-
-# ruff: noqa: T201 - standard output is where a command answers
+"""`gluon-edge bundle info`, `verify`, `test` and `schema`."""
 
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.verbs.agent import fail, options
+from edge.verbs.verb import add_command, add_group, add_json, add_session, fail, options
 
 if TYPE_CHECKING:
     from edge.bundle.bundle import Bundle
+    from edge.verbs.verb import Commands
 
-__all__ = ["info", "schema", "test", "verify"]
+__all__ = ["add"]
+
+
+def add(commands: "Commands") -> None:
+    """The words of all four."""
+    group = add_group(commands, "bundle", "Look into bundles, and test them on this device.", "test ssd.zip")
+    for name, verb, text in (
+        ("info", info, "What a bundle holds."),
+        ("verify", verify, "Check the signature, and every file against its SHA-256."),
+        ("test", test, "Run the golden sample on this device's own kernels."),
+    ):
+        sub = add_command(group, name, verb, text, "ssd.zip")
+        sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+        add_json(sub)
+        if name == "test":
+            add_session(sub)
+        if name == "verify":
+            what = "a public key that may sign; repeatable"
+            sub.add_argument("--key", type=Path, action="append", default=[], metavar="FILE", help=what)
+            what = "ask what this node asks: its keys, its name and processor, the versions that it has had"
+            sub.add_argument("-c", "--config", type=Path, metavar="FILE", help=what)
+    add_json(add_command(group, "schema", schema, "The manifest's JSON Schema.", "> bundle.schema.json"))
 
 
 def info(args: argparse.Namespace) -> int:

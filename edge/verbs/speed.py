@@ -1,21 +1,61 @@
-"""What `gluon-edge tune`, `bench` and `doctor` do. Libraries are imported by the command that needs them."""
-
-# ruff: noqa: T201 - standard output is where a command answers
+"""`gluon-edge tune` and `bench`: how fast a model runs here, and how it runs fastest."""
 
 import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.verbs.agent import fail
+from edge.verbs.verb import add_command, add_config, add_json, add_session, fail, number
 
 if TYPE_CHECKING:
     from edge.tune import Trial
+    from edge.verbs.verb import Commands
 
-__all__ = ["bench", "doctor", "tune"]
+__all__ = ["add"]
+
+
+def add(commands: "Commands") -> None:
+    """The words of both."""
+    text = "Find the fastest provider, threads and precision on this device, and keep them for run."
+    sub = add_command(commands, "tune", tune, text, "ssd.zip ssd-int8.zip --latency-ms 50")
+    sub.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundles of one model: float, int8, sizes")
+    sub.add_argument(
+        "--seconds", type=number(float, 1.0, 3600.0), default=60.0, metavar="S", help="how long to try (default: 60)"
+    )
+    sub.add_argument(
+        "--latency-ms",
+        type=number(float, 0.0),
+        metavar="MS",
+        help="of the ways that are this fast, keep the one that costs least CPU",
+    )
+    sub.add_argument(
+        "--cpu-ms",
+        type=number(float, 0.0),
+        metavar="MS",
+        help="of the ways that cost no more CPU a frame, which stands for power, keep the fastest",
+    )
+    add_config(sub, required=False)
+    add_json(sub)
+
+    text = "How many frames a second, where the time goes, and what it costs."
+    sub = add_command(commands, "bench", bench, text, "ssd.zip --source street.mp4")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder or zip")
+    sub.add_argument("--source", metavar="FILE", help="a video or a folder of images (default: the golden picture)")
+    sub.add_argument(
+        "--size",
+        type=_size,
+        default=(1280, 720),
+        metavar="WxH",
+        help="of the golden picture's JPEG (default: 1280x720)",
+    )
+    sub.add_argument(
+        "--seconds", type=number(float, 0.1, 3600.0), default=10.0, metavar="S", help="how long (default: 10)"
+    )
+    add_config(sub, required=False)
+    add_json(sub)
+    add_session(sub, provider=None)
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -88,23 +128,6 @@ def bench(args: argparse.Namespace) -> int:
     return 0
 
 
-def doctor(args: argparse.Namespace) -> int:
-    """What is wrong here, and the command that mends it."""
-    from edge.doctor import Device, examine
-
-    found = examine(Device(), args.config)
-    wrong = sum(f.verdict == "wrong" for f in found)
-    if args.json:
-        print(json.dumps({"ok": not wrong, "findings": [asdict(f) for f in found]}))
-    else:
-        signs = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
-        for finding in found:
-            print(f"{signs[finding.verdict]}  {finding.subject}: {finding.text}")
-            if finding.mend is not None:
-                print(f"         {finding.mend}")
-    return fail(f"{wrong} things are wrong here") if wrong else 0
-
-
 def _state_dir(config: Path | None) -> Path:
     """The state folder of the agent of that configuration, else of the user."""
     from edge.configfile import load_config
@@ -138,3 +161,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
     lines = [list(rows[0]), *([str(v) for v in row.values()] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and 1 <= int(width) <= 16_384 and 1 <= int(height) <= 16_384):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height, such as 1280x720")
+    return int(width), int(height)

@@ -1,12 +1,38 @@
 """`gluon-edge dead`: what a stopped node could not send."""
 
-# ruff: noqa: T201 - standard output is where a command answers
-
 import argparse
 import json
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["change", "look"]
+from edge.verbs.verb import add_command, add_group, add_json
+
+if TYPE_CHECKING:
+    from edge.verbs.verb import Commands
+
+__all__ = ["add"]
+
+
+def add(commands: "Commands") -> None:
+    """The words of all four."""
+    group = add_group(
+        commands, "dead", "What a stopped node could never send.", "list /var/lib/gluon-edge/kerb-1.spool"
+    )
+    for name, verb, numbers, text in (
+        ("list", look, "", "Each with the reason."),
+        ("show", look, "+", "What some of them say."),
+        ("retry", change, "*", "Queue them once more, as when a broker takes larger messages now."),
+        ("drop", change, "*", "Throw them away; a receipt has told that they went."),
+    ):
+        sub = add_command(group, name, verb, text, "/var/lib/gluon-edge/kerb-1.spool" + " 3" * bool(numbers))
+        sub.set_defaults(what=name, numbers=[])
+        sub.add_argument("spool", type=Path, metavar="SPOOL", help="the spool of a node that is stopped")
+        if numbers:
+            sub.add_argument("numbers", type=int, nargs=numbers, metavar="N", help="its number in the list")
+        if numbers == "*":
+            sub.add_argument("--all", action="store_true", help="every one")
+        add_json(sub)
 
 
 def look(args: argparse.Namespace) -> int:
