@@ -11,6 +11,8 @@ from edge.delivery.backoff import Backoff
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.delivery.outbox import extras_of
 from edge.delivery.refusals import Refusals
+from edge.delivery.rivals import Rivals
+from edge.delivery.underway import UnderWay
 from edge.log import Repeats
 from edge.message import stamp
 from edge.spool import Record, Spool
@@ -20,8 +22,6 @@ __all__ = ["Uplink"]
 
 log = logging.getLogger(__name__)
 
-_UNDISPUTED_S = 120.0
-_SHORT_S, _SUSPICIOUS = 5.0, 5
 _ANSWER_S = 3.0
 _GOODBYE_S = 1.0
 _LEAVE_S = 0.5
@@ -59,15 +59,13 @@ class Uplink:
         self._connecting = False
         self._since_ns = 0
         self._wake_at = 0.0  # time.monotonic() of the next try to connect, the answer's deadline, or a pause's end
-        self._under_way: dict[int, tuple[Record, float]] = {}
-        self._online_token: int | None = None
-        self._said: set[int] = set()
+        self._under_way = UnderWay()
         self._stop_at: float | None = None
         self._leave_at = 0.0
         self._last = False
         self._failed_on = 0
-        self._short = 0
-        self._alarms: dict[str, str] = {}
+        self._rivals = Rivals()
+        self._unwelcome: str | None = None
         self.sent = 0
         self.dead = 0
         self.connects = 0
@@ -85,7 +83,8 @@ class Uplink:
     @property
     def alarms(self) -> dict[str, str]:
         """What is wrong now in words, by a key that stays the same."""
-        return {**self._alarms, **({"not-taken": self._refusals.alarm} if self._refusals.alarm else {})}
+        known = {"refused": self._unwelcome, "taken-over": self._rivals.alarm, "not-taken": self._refusals.alarm}
+        return {key: alarm for key, alarm in known.items() if alarm is not None}
 
     def start(self) -> None:
         """Starts the thread."""
@@ -100,8 +99,7 @@ class Uplink:
         if self._link is None or len(payload) + len(topic) + _ROOM_FOR_HEADERS > self._link.max_packet:
             return False
         token = self._transport.send(topic, payload, qos=1, retain=False)
-        if token is not None:
-            self._said.add(token)
+        self._under_way.add_other(token)
         return token is not None
 
     def last_connection(self) -> None:
@@ -201,51 +199,43 @@ class Uplink:
         if self._hearing.filters:
             self._transport.subscribe(self._hearing.filters)
         # It takes a place in the window too, until it is acknowledged.
-        self._online_token = self._transport.send(self._status_topic, b"online", qos=1, retain=link.retain)
+        self._under_way.add_other(self._transport.send(self._status_topic, b"online", qos=1, retain=link.retain))
         self._spool.connected()
         self._hearing.connected()
 
     def _lost(self, notice: Disconnected) -> None:
         if self._link is None and not self._connecting:
             return
-        stood_s = (self._clock.mono_ns() - self._since_ns) / 1e9 if self._link else 0.0
+        stood_s = self._stood_s() if self._link is not None else 0.0
         if self._link is not None:
-            self._note_length(stood_s)
+            self._rivals.lost(stood_s)
         was_up, self._link, self._connecting = self._link is not None, None, False
         self._transport.disconnect()
-        for record, _ in self._under_way.values():
+        for record in self._under_way.records:
             if self._refusals.denied(record.topic):
                 # A broker that hangs up on what it denies; the next connection must not begin with the same again.
                 self._spool.hold(record)
                 self._refusals.hold(record.topic, time.monotonic())
         self._under_way.clear()
-        self._said.clear()
-        self._online_token = None
         if was_up:
             self._spool.disconnected(lost=True)
-        if notice.refused or notice.taken_over:
-            self._alarms["taken-over" if notice.taken_over else "refused"] = notice.reason
-            wait_s = self._backoff.longest()
-        else:
-            wait_s = self._backoff.after(stood_s)
+        if notice.taken_over:
+            self._rivals.named(notice.reason)
+        elif notice.refused:
+            self._unwelcome = notice.reason
+        hopeless = notice.refused or notice.taken_over
+        wait_s = self._backoff.longest() if hopeless else self._backoff.after(stood_s)
         self._wake_at = time.monotonic() + wait_s
         self._repeats.failed(f"uplink: {notice.reason}; trying again")
 
-    def _note_length(self, stood_s: float) -> None:
-        """Two agents of one name throw each other out; MQTT 5's word for it (0x8E) is often lost with the connection."""
-        self._short = self._short + 1 if stood_s < _SHORT_S else 0
-        if self._short >= _SUSPICIOUS:
-            reason = f"{self._short} connections in a row were accepted and lost within {_SHORT_S:g} s"
-            self._alarms.setdefault("taken-over", f"{reason}: does another client use this node's client id?")
-            if self._short == _SUSPICIOUS:
-                log.error("uplink: %s", self._alarms["taken-over"])
+    def _stood_s(self) -> float:
+        return (self._clock.mono_ns() - self._since_ns) / 1e9
 
     def _check_answers(self, now: float) -> None:
         """A broker that takes messages and says nothing is no broker; the oldest message under way tells."""
-        if "taken-over" in self._alarms and self._clock.mono_ns() - self._since_ns > _UNDISPUTED_S * 1e9:
-            del self._alarms["taken-over"]
-        oldest = next(iter(self._under_way.values()), None)
-        if oldest is not None and now - oldest[1] > self._ack_timeout_s:
+        self._rivals.stands(self._stood_s())
+        oldest_s = self._under_way.oldest_s
+        if oldest_s is not None and now - oldest_s > self._ack_timeout_s:
             self._lost(Disconnected(f"the broker has acknowledged nothing for {self._ack_timeout_s:g} s"))
 
     def _hear(self, message: Received) -> None:
@@ -257,9 +247,7 @@ class Uplink:
         self._transport.confirm(message)
 
     def _fill_window(self, link: Connected) -> None:
-        while len(self._under_way) + len(self._said) + (self._online_token is not None) < self._refusals.window(
-            link.window
-        ):
+        while len(self._under_way) < self._refusals.window(link.window):
             record = self._spool.take()
             if record is None:
                 return
@@ -285,18 +273,16 @@ class Uplink:
                 self._spool.later(record)
                 self._lost(Disconnected("the connection takes no more"))
                 return
-            self._under_way[token] = record, time.monotonic()
+            self._under_way.add(token, record, time.monotonic())
 
     def _acknowledged(self, notice: Acknowledged) -> None:
-        record, sent_s = self._under_way.pop(notice.token, (None, 0.0))
-        if record is None:  # `status`, or of an older connection
-            if notice.token == self._online_token:
-                self._online_token = None
-            self._said.discard(notice.token)
+        found = self._under_way.acknowledged(notice.token)
+        if found is None:
             return
+        record, sent_s = found
         if notice.verdict is Verdict.ACCEPTED:
             self.sent += 1
-            self._alarms.pop("refused", None)
+            self._unwelcome = None
             self._spool.done(record)
             if self._refusals.taken(record.topic, sent_s):
                 self._spool.release({record.topic})
