@@ -3,6 +3,7 @@
 Calibration and verification on the workstation run this very code, so what was measured is what runs.
 """
 
+import functools
 import threading
 from dataclasses import dataclass
 from typing import Literal
@@ -109,6 +110,7 @@ def prepare(
     return rgb, placement
 
 
+@functools.lru_cache(maxsize=64)  # a camera's frames all have one size, and this is a thirtieth of preparing one
 def placement_of(
     image_w: int, image_h: int, *, height: int, width: int, resize: ResizeRule = "stretch", crop_ratio: float = 0.875
 ) -> Placement:
