@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from export.tolerances import LAYER_DEFAULT, LAYERS
 from export.translate import DEFAULT_OPSET, convert_node, label_inputs, needed_opset
 
 __all__ = ["Divergence", "first_divergence"]
+
+_FILLED: Final = {"_zeros", "_ones", "_full"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ def first_divergence(graph: Graph, inputs: Mapping[str, Array], reference: Mappi
     for ref in sorted({**outputs, **constants}):
         actual = np.asarray(constants[ref] if ref in constants else found[outputs[ref]])
         expected = reference[ref]
+        if graph.node(ref).op in _FILLED and 0 in graph.node(ref).attrs().integers("shape", ()):
+            # MXNet filled in what the symbol leaves open: the batch of a state to begin with.
+            actual = np.broadcast_to(actual, expected.shape)
         if _gives_positions(graph, ref):
             ranked = graph.node(ref).inputs[0]
             actual, expected = (_ranked(graph.node(ref), reference[ranked], index) for index in (actual, expected))

@@ -56,10 +56,10 @@ def identity(_: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return inputs[0]
 
 
-@converts("LinearRegressionOutput", "MAERegressionOutput")
+@converts("LinearRegressionOutput", "MAERegressionOutput", "SVMOutput")
 def regression_output(_: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """A loss: the prediction passes through."""
-    attrs.ignore("grad_scale")
+    attrs.ignore("grad_scale", "margin", "regularization_coefficient", "use_linear")
     return inputs[0]
 
 

@@ -37,11 +37,11 @@ def ones_like(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
 
 @converts("_zeros", "_ones", "_full")
 def filled(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """One number in a given shape."""
+    """One number in a given shape; MXNet infers a dimension of 0 from who reads it, here one broadcasts to that."""
     del inputs
     number = {"_zeros": 0.0, "_ones": 1.0}.get(attrs.op)
     content = attrs.number("value") if number is None else number
-    shape = attrs.integers("shape", ())
+    shape = tuple(size or 1 for size in attrs.integers("shape", ()))
     affordable(*shape)
     return b.constant(np.full(shape, content, _dtype(attrs)))
 

@@ -126,6 +126,8 @@ def multibox_prior(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     height, width = inputs[0].shape[2:]
     sizes, ratios = attrs.numbers("sizes", (1.0,)), attrs.numbers("ratios", (1.0,))
     steps, offsets = attrs.numbers("steps", (-1.0, -1.0)), attrs.numbers("offsets", (0.5, 0.5))
+    if min(sizes) < 0 or min(ratios) <= 0:
+        raise attrs.unsupported("ratios", "sizes and ratios are positive")
     step_y = steps[0] if steps[0] > 0 else 1 / height
     step_x = steps[1] if steps[1] > 0 else 1 / width
     # All sizes in the first ratio, then the first size in the other ratios.

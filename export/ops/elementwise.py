@@ -47,7 +47,7 @@ _UNARY = {
     "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "negative": "Neg", "sign": "Sign",
     "floor": "Floor", "ceil": "Ceil", "reciprocal": "Reciprocal", "erf": "Erf",
     "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan",
-    "sinh": "Sinh", "cosh": "Cosh", "rint": "Round",
+    "sinh": "Sinh", "cosh": "Cosh", "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "rint": "Round",
 }  # fmt: skip
 
 
@@ -209,3 +209,12 @@ def cast_(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """To `dtype`."""
     known = {"float32", "float64", "float16", "int32", "int64", "int8", "uint8", "bool"}
     return cast(b, inputs[0], np.dtype(attrs.choice("dtype", known)))
+
+
+@converts("amp_multicast")
+def amp_multicast(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Sequence[Value]:
+    """All to the widest type among them, or the narrowest."""
+    attrs.integer("num_outputs")
+    pick = min if attrs.boolean("cast_narrow", default=False) else max
+    dtype = pick((x.dtype for x in inputs), key=lambda dtype: dtype.itemsize)
+    return [cast(b, x, dtype) for x in inputs]

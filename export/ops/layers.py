@@ -116,6 +116,12 @@ def batch_norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return transpose(b, y, swap)
 
 
+@converts("_contrib_BatchNormWithReLU")
+def batch_norm_relu(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """Both in one."""
+    return b.op("Relu", batch_norm(b, inputs, attrs))
+
+
 @converts("Embedding")
 def embedding(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """`Gather` of rows; indices outside are clipped, as MXNet does."""

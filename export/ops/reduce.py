@@ -1,4 +1,4 @@
-"""Sums, means and extremes along axes, and matrix products."""
+"""Sums, means and extremes along axes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import axis_of, cast, reduce_, reshape, transpose, unsqueeze
+from export.ops.common import axis_of, cast, reduce_, reshape, unsqueeze
 from export.ops.registry import Converter, converts
 
 __all__: list[str] = []
@@ -22,15 +22,17 @@ def _axes(x: Value, attrs: Attrs) -> list[int]:
     return sorted(axes) or list(range(x.rank))
 
 
+def _reduced(b: Builder, kind: str, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+    if len(axes) == x.rank and not keep:
+        # MXNet has no scalars: what is left of nothing is one element.
+        return reshape(b, reduce_(b, kind, x, axes, keep=True), ((1,), (1,)))
+    return reduce_(b, kind, x, axes, keep=keep)
+
+
 def _reduction(kind: str) -> Converter:
     def function(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         x = inputs[0]
-        axes = _axes(x, attrs)
-        keep = attrs.boolean("keepdims", default=False)
-        if len(axes) == x.rank and not keep:
-            # MXNet has no scalars: what is left of nothing is one element.
-            return reshape(b, reduce_(b, kind, x, axes, keep=True), ((1,), (1,)))
-        return reduce_(b, kind, x, axes, keep=keep)
+        return _reduced(b, kind, x, _axes(x, attrs), keep=attrs.boolean("keepdims", default=False))
 
     return function
 
@@ -51,7 +53,7 @@ def norm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     x = inputs[0]
     kind = {"1": "ReduceL1", "2": "ReduceL2"}[attrs.choice("ord", {"1", "2"}, "2")]
     attrs.require("out_dtype", "None", "None")
-    return reduce_(b, kind, x, _axes(x, attrs), keep=attrs.boolean("keepdims", default=False))
+    return _reduced(b, kind, x, _axes(x, attrs), keep=attrs.boolean("keepdims", default=False))
 
 
 @converts("argmax", "argmin")
@@ -61,8 +63,8 @@ def argmax(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     if "axis" not in attrs or attrs.optional_integer("axis") is None:
         raise attrs.unsupported("axis", "one axis is needed")
     axis = axis_of(attrs.integer("axis"), inputs[0].rank)
-    keep = int(attrs.boolean("keepdims", default=False))
-    return cast(b, b.op(kind, inputs[0], axis=axis, keepdims=keep), np.float32)
+    keep = attrs.boolean("keepdims", default=False) or inputs[0].rank == 1
+    return cast(b, b.op(kind, inputs[0], axis=axis, keepdims=int(keep)), np.float32)
 
 
 @converts("argmax_channel")
@@ -96,29 +98,23 @@ def one_hot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op("OneHot", cast(b, inputs[0], np.int64), np.asarray(depth, np.int64), values, axis=-1)
 
 
-@converts("batch_dot")
-def batch_dot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """Matrix products, matrix by matrix."""
-    attrs.ignore("forward_stype")
-    x, y = inputs
-    swapped = [*range(x.rank - 2), x.rank - 1, x.rank - 2]
-    if attrs.boolean("transpose_a", default=False):
-        x = transpose(b, x, swapped)
-    if attrs.boolean("transpose_b", default=False):
-        y = transpose(b, y, swapped)
-    return b.op("MatMul", x, y)
+@converts("moments")
+def moments(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Sequence[Value]:
+    """Mean and variance along `axes`."""
+    x = inputs[0]
+    axes = [axis_of(axis, x.rank) for axis in attrs.integers("axes", tuple(range(x.rank)))]
+    keep = attrs.boolean("keepdims", default=False)
+    if len(axes) == x.rank and not keep:
+        raise attrs.unsupported("axes", "one axis at least must be left")
+    centred = b.op("Sub", x, reduce_(b, "ReduceMean", x, axes, keep=True))
+    variance = reduce_(b, "ReduceMean", b.op("Mul", centred, centred), axes, keep=keep)
+    return reduce_(b, "ReduceMean", x, axes, keep=keep), variance
 
 
-@converts("dot")
-def dot(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-    """The last dimension of one with the first of the other; only vectors and matrices."""
-    attrs.ignore("forward_stype")
-    x, y = inputs
-    if x.rank > 2 or y.rank > 2:
-        raise attrs.refuse(f"only vectors and matrices, not {x.dims} with {y.dims}")
-    if attrs.boolean("transpose_a", default=False):
-        x = transpose(b, x, tuple(reversed(range(x.rank))))
-    if attrs.boolean("transpose_b", default=False):
-        y = transpose(b, y, tuple(reversed(range(y.rank))))
-    product = b.op("MatMul", x, y)
-    return product if product.rank else b.op("Unsqueeze", product, np.asarray([0], np.int64))
+@converts("_np_cumsum", "cumsum")
+def cumsum(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
+    """The sum of all up to and with each, along `axis`."""
+    attrs.require("dtype", "None", "None")
+    if attrs.optional_integer("axis") is None:
+        raise attrs.unsupported("axis", "one axis is needed")
+    return b.op("CumSum", inputs[0], np.asarray(attrs.integer("axis"), np.int64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from export.attrs import HOW_TO_ADD, Attrs
 from export.build import Builder, Value
@@ -14,10 +14,13 @@ __all__ = ["Converter", "convert", "converts", "registered"]
 
 Converter = Callable[[Builder, Sequence[Value], Attrs], Value | Sequence[Value]]
 
+# What is registered keeps its own type, so that one converter can call another.
+C = TypeVar("C", bound=Converter)
+
 _CONVERTERS: Final[dict[str, Converter]] = {}
 
 
-def converts(*operators: str) -> Callable[[Converter], Converter]:
+def converts(*operators: str) -> Callable[[C], C]:
     """Register a function as the converter of these MXNet operators.
 
     The function gets the builder, the node's inputs and a typed reader of its attributes; it emits ONNX operations
@@ -27,7 +30,7 @@ def converts(*operators: str) -> Callable[[Converter], Converter]:
         ValueError: one of the operators has a converter already.
     """
 
-    def register(function: Converter) -> Converter:
+    def register(function: C) -> C:
         for operator in operators:
             if operator in _CONVERTERS:
                 raise ValueError(f"operator {operator} is registered twice")

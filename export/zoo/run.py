@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,12 @@ def internals(
             symbol.tojson().replace('"use_global_stats": "True"', '"use_global_stats": "False"')
         )
     everything = symbol.get_internals()
-    names = everything.list_outputs()
-    places: list[Ref] = []
-    for index in _visiting_order(graph):
-        node, output = graph.nodes[index], 0
-        # Each node has as many entries as visible outputs; names repeat, places do not.
-        while len(places) < len(names) and _is_output(names[len(places)], node.name, output, node.is_variable):
-            places.append(Ref(index, output))
-            output += 1
-    if len(places) != len(names):
-        raise SourceError(f"{graph.origin}: MXNet lists {len(names)} values, {len(places)} were recognised")
+    # By number, as its JSON has them: names repeat, and one node's may begin with another's.
+    document = json.loads(everything.tojson())
+    order = _visiting_order(graph)
+    if [node["name"] for node in document["nodes"]] != [graph.nodes[index].name for index in order]:
+        raise SourceError(f"{graph.origin}: MXNet visits {len(document['nodes'])} nodes in another order than expected")
+    places = [Ref(order[node], output) for node, output, *_ in document["heads"]]
     wanted = [
         at for at, ref in enumerate(places) if not graph.nodes[ref.node].is_variable and (only is None or ref in only)
     ]
@@ -107,16 +104,6 @@ def _visiting_order(graph: Graph) -> list[int]:
             pending.append((index, True))
             pending.extend((ref.node, False) for ref in reversed(graph.nodes[index].inputs) if ref.node not in seen)
     return order
-
-
-def _is_output(listed: str, name: str, output: int, is_variable: bool) -> bool:
-    if is_variable:
-        return output == 0 and listed == name
-    if not listed.startswith(name + "_"):
-        return False
-    suffix = listed[len(name) + 1 :]
-    # Operators may name their outputs: `output`, `output0`, or words such as `mean`.
-    return output == 0 if suffix == "output" else (suffix == f"output{output}" or not suffix.startswith("output"))
 
 
 def run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from operator_cases import normal
+from operator_cases.drawn import normal
 from operator_runs import Case, by_onnx, check
 
 from export.errors import UnsupportedError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from operator_cases import CASES, X, boxes, normal
+from operator_cases import CASES
+from operator_cases.drawn import X, boxes, normal
 from operator_runs import Case, by_mxnet, by_onnx, check
 
 from export.build import Builder
@@ -88,7 +89,12 @@ def test_deconvolution_when_a_target_shape_is_given_then_padding_follows_from_it
     ("case", "words"),
     [
         (Case("NoSuchOperator", (X,)), ["NoSuchOperator", "'it'", "docs/add-an-operator.md"]),
-        (Case("RNN", (X,), {"mode": "lstm", "state_size": 3}), ["RNN", "'it'", "docs/add-an-operator.md"]),
+        (
+            Case("RNN", (normal(5, 2, 3), normal(99), normal(1, 2, 3)), {"mode": "lstm", "projection_size": 3}),
+            ["RNN", "'it'", "projection_size='3'"],
+        ),
+        (Case("SequenceLast", (X, normal(3)), {"use_sequence_length": "True"}), ["use_sequence_length='True'"]),
+        (Case("_contrib_MultiBoxPrior", (X,), {"ratios": "(1, -2)"}), ["ratios='(1, -2)'", "positive"]),
         (Case("Activation", (X,), {"act_type": "mish"}), ["Activation", "'it'", "act_type='mish'", "relu"]),
         (Case("Pooling", (X,), {"kernel": "(2, 2)", "pooling_convention": "same"}), ["pooling_convention='same'"]),
         (Case("Pooling", (X,), {"kernel": "(2, 2)", "surprise": "1"}), ["surprise='1'", "does not know"]),
