@@ -5,6 +5,7 @@ Calibration and verification on the workstation run this very code, so what was 
 
 import functools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,11 +46,18 @@ class Placement:
         """Width and height of the whole image in the input, in pixels."""
         return round(self.width * self.scale_x), round(self.height * self.scale_y)
 
-    def boxes_to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes [n, 4] x1 y1 x2 y2 in input pixels -> the same in image pixels, clipped to the image."""
-        out = self.points_to_image(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-        limit = np.array([self.width, self.height, self.width, self.height], np.float32)
-        return np.clip(out, np.float32(0), limit)
+    def box_to_image(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """A box x1 y1 x2 y2 in input pixels -> the same in image pixels, clipped to the image.
+
+        In Python: after a model has run, the few boxes of a frame cost numpy three times as much.
+        """
+        x1, y1, x2, y2 = box
+        return (
+            _within((x1 - self.offset_x) / self.scale_x, self.width),
+            _within((y1 - self.offset_y) / self.scale_y, self.height),
+            _within((x2 - self.offset_x) / self.scale_x, self.width),
+            _within((y2 - self.offset_y) / self.scale_y, self.height),
+        )
 
     def points_to_image(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points [..., 2] x y in input pixels -> image pixels, not clipped."""
@@ -75,6 +83,10 @@ class Placement:
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         warped = cv2.warpAffine(mask, matrix, (self.width, self.height), flags=flags)
         return np.asarray(warped, np.uint8)
+
+
+def _within(value: float, most: float) -> float:
+    return min(max(value, 0.0), most)  # in this order what is not a number stays so, as events leave it out
 
 
 def prepare(

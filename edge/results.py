@@ -147,12 +147,18 @@ def decode(
 
 def _detections(
     outputs: Mapping[str, NDArray[Any]], placement: Placement, threshold: float
-) -> tuple[Detections, NDArray[np.intp]]:
+) -> tuple[Detections, list[int]]:
     """The detections of at least `threshold`, and their rows."""
-    scores = outputs["scores"][: int(outputs["count"])].astype(np.float32, copy=False)
-    kept = np.flatnonzero(scores >= threshold)
-    boxes = placement.boxes_to_image(outputs["boxes"][kept])
-    return Detections(boxes, scores[kept], outputs["labels"][kept].astype(np.int64, copy=False)), kept
+    count = int(outputs["count"])
+    scores = outputs["scores"][:count].tolist()
+    labels, boxes = outputs["labels"][:count].tolist(), outputs["boxes"][:count].tolist()
+    kept = [i for i, score in enumerate(scores) if score >= threshold]
+    found = Detections(
+        np.array([placement.box_to_image(boxes[i]) for i in kept], np.float32).reshape(-1, 4),
+        np.array([scores[i] for i in kept], np.float32),
+        np.array([int(labels[i]) for i in kept], np.int64),
+    )
+    return found, kept
 
 
 def rle(mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ once and falls only when fewer were seen for `hold_s`, so that a detector's flic
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge.frame import Frame
 from edge.sequence import new_id
@@ -14,7 +14,7 @@ from edge.sighting import Change, Kind, Sighting
 __all__ = ["Scene"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Visit:
     """A label's stay in the view. `best` is the surest sighting of the frame that showed it last."""
 
@@ -92,27 +92,24 @@ class Scene:
     def _go_on(self, visit: _Visit, frame: Frame, group: Sequence[Sighting]) -> list[Change]:
         count = len(group)
         if group:
-            best = max(group, key=lambda s: s.score)
-            top_score = max(visit.top_score, best.score)
-            visit = replace(visit, best=best, top_score=top_score, seen_mono_ns=frame.mono_ns)
+            visit.best = max(group, key=lambda s: s.score)
+            visit.top_score = max(visit.top_score, visit.best.score)
+            visit.seen_mono_ns = frame.mono_ns
         if count >= visit.count:
-            visit = replace(visit, count=count, fewer_since_ns=None)
+            visit.count, visit.fewer_since_ns = count, None
         elif visit.fewer_since_ns is None:
-            visit = replace(visit, fewer_since_ns=frame.mono_ns, most_since=count)
+            visit.fewer_since_ns, visit.most_since = frame.mono_ns, count
         else:
-            visit = replace(visit, most_since=max(count, visit.most_since))
+            visit.most_since = max(count, visit.most_since)
         if visit.fewer_since_ns is not None and frame.mono_ns - visit.fewer_since_ns >= self._hold_ns:
-            visit = replace(visit, count=visit.most_since, fewer_since_ns=None)
-        label = visit.best.label_id
+            visit.count, visit.fewer_since_ns = visit.most_since, None
         if visit.count == 0:
-            del self._visits[label]
+            del self._visits[visit.best.label_id]
             return [_change("end", visit)]
-        changes = []
         if visit.count != visit.told_count and frame.mono_ns - visit.told_mono_ns >= self._cooldown_ns:
-            visit = replace(visit, told_count=visit.count, told_mono_ns=frame.mono_ns)
-            changes.append(_change("update", visit))
-        self._visits[label] = visit
-        return changes
+            visit.told_count, visit.told_mono_ns = visit.count, frame.mono_ns
+            return [_change("update", visit)]
+        return []
 
 
 def _change(kind: Kind, visit: _Visit) -> Change:

@@ -1,5 +1,6 @@
 """A model on a frame: prepare, infer, decode, each timed."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,4 +96,4 @@ class Stage:
 def _are_numbers(outputs: Mapping[str, NDArray[Any]]) -> bool:
     """Whether the scores of what was found are."""
     scores, count = outputs.get("scores"), outputs.get("count")
-    return scores is None or bool(np.isfinite(scores if count is None else scores[: int(count)]).all())
+    return scores is None or all(map(math.isfinite, (scores if count is None else scores[: int(count)]).tolist()))

@@ -1,3 +1,4 @@
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -36,16 +37,20 @@ def test_a_box_drawn_on_the_image_when_mapped_back_from_the_tensor_then_overlaps
         assert rule == "crop"
         return
     seen = np.array([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], np.float32)
-    box = placement.boxes_to_image(seen)[0]
-    visible = placement.boxes_to_image(np.array([[0, 0, 256, 256]], np.float32))[0]
-    want = np.clip([x1, y1, x2, y2], visible[[0, 1, 0, 1]], visible[[2, 3, 2, 3]])
+    box = placement.box_to_image(seen[0].tolist())
+    visible = placement.box_to_image((0, 0, 256, 256))
+    want = np.clip([x1, y1, x2, y2], [*visible[:2]] * 2, [*visible[2:]] * 2)
     np.testing.assert_allclose(box, want, atol=2.0 + 2 * max(1 / placement.scale_x, 1 / placement.scale_y))
 
 
-def test_boxes_outside_the_image_when_mapped_back_then_are_clipped_to_it():
+def test_a_box_beyond_the_image_when_mapped_back_then_is_clipped_to_it():
     _, placement = prepare(np.zeros((100, 200, 3), np.uint8), height=64, width=64, resize="letterbox")
-    boxes = placement.boxes_to_image(np.array([[-50, -50, 500, 500]], np.float32))
-    np.testing.assert_array_equal(boxes, [[0, 0, 200, 100]])
+    assert placement.box_to_image((-50, -50, 500, 500)) == (0, 0, 200, 100)
+
+
+def test_a_box_that_is_not_a_number_when_mapped_back_then_is_still_none():
+    _, placement = prepare(np.zeros((100, 200, 3), np.uint8), height=64, width=64)
+    assert [math.isnan(v) for v in placement.box_to_image((math.nan, 1.0, math.nan, 2.0))] == [True, False, True, False]
 
 
 def test_colours_when_prepared_then_are_rgb():
