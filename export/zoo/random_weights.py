@@ -21,6 +21,9 @@ _LOGIT_SPREAD: Final = 2.5
 _ANCHOR_SPREAD: Final = 1.0
 _REGION_SPREAD: Final = 5.0
 _OFFSET_SPREAD: Final = 1.0
+# How far a region's best class may be ahead of the next: far beyond, softmax gives one and the same float32 to many
+# regions, and their order is rounding's.
+_MOST_AHEAD: Final = 10.0
 _RESIDUAL_GAIN: Final = 0.3
 _WEIGHTED: Final = {"Convolution", "FullyConnected", "Deconvolution"}
 
@@ -96,13 +99,23 @@ def _scale_heads(graph: Graph, params: dict[str, Array], values: dict[Ref, Array
         spread = float(np.quantile(np.abs(values[Ref(index, 0)]), 0.999)) / 3
         if not np.isfinite(spread) or spread == 0:
             continue
-        wanted = _OFFSET_SPREAD if index in offsets else logits
+        factor = (_OFFSET_SPREAD if index in offsets else logits) / spread
+        if node.op == "FullyConnected" and index not in offsets and "_contrib_ROIAlign" in ops:
+            factor = min(factor, _MOST_AHEAD / _lead(values[Ref(index, 0)]))
         for ref in node.inputs[1:]:
             name = graph.node(ref).name
             # Levels of a pyramid share their weights.
             if name in params and name not in scaled:
-                params[name] = params[name] * np.float32(wanted / spread)
+                params[name] = params[name] * np.float32(factor)
                 scaled.add(name)
+
+
+def _lead(logits: Array) -> float:
+    """How far the best class is ahead of the next, over rows [n, classes]: the most."""
+    if logits.shape[-1] < 2:
+        return 1e-30
+    second, best = np.partition(logits.astype(np.float64), -2)[..., -2:].T
+    return max(1e-30, float((best - second).max()))
 
 
 def _last_layers(graph: Graph, starts: list[int]) -> set[int]:
