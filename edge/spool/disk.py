@@ -1,29 +1,25 @@
-"""The spool's file with its troubles: full, failing and damaged disks are survived, said, and recovered from."""
+"""The rows on the disk: written and removed in groups, given up when there is no room, no time left, or damage."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from edge.errors import ConfigError
 from edge.spool.age import AgeClock
 from edge.spool.ballast import Ballast
 from edge.spool.bounds import Bounds
-from edge.spool.errors import StoreCorruptError, StoreError, StoreFullError, translated
-from edge.spool.evict import Lost, evict, write_lost
+from edge.spool.errors import StoreCorruptError, StoreError, StoreFullError
+from edge.spool.evict import evict
+from edge.spool.file import SpoolFile
 from edge.spool.ledger import Drop
+from edge.spool.losses import Losses
 from edge.spool.record import RANKS, Record
-from edge.spool.salvage import salvage, set_aside
 from edge.spool.store import Store
 
 __all__ = ["Disk"]
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-_RETRY_MIN_S, _RETRY_MAX_S = 0.5, 30.0
 _SEQ_MARGIN = 2000
 _AGE_EVERY_S = 10
 _LEAST_BYTES = 64 << 10
@@ -31,7 +27,7 @@ _BATCH = 256
 
 
 class Disk:
-    """The rows on the disk. When it takes none, the caller keeps what it has and tries again at `retry_at_s`.
+    """When it takes no rows, the caller keeps what it has and tries again at `retry_at_s`.
 
     `alarms` says in words what is wrong now, by a key that stays the same.
 
@@ -48,33 +44,31 @@ class Disk:
         mono_s: Callable[[], float],
         connect: Callable[[Path], Any],
     ) -> None:
-        self._path = path
         self._bounds = bounds
         self._clock = clock
-        self._mono_s = mono_s
-        self._connect = connect
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), bounds.ballast_bytes)
         self._limit = bounds.max_bytes
-        self._retry_s = _RETRY_MIN_S
-        self._lost: list[Lost] = []
-        self.untold = True
+        self._losses = Losses()
         self._evicted: set[int] = set()
-        self._reopened = False
+        self._file = SpoolFile(path, losses=self._losses, mono_s=mono_s, connect=connect)
+        self._openings_told = 0
         self._age_saved_s = -_AGE_EVERY_S
-        self._seq_due = False
-        self.retry_at_s: float | None = None
-        self.alarms: dict[str, str] = {}
-        self.dropped = dict.fromkeys(RANKS, 0)
-        self.seq_mark = 0
-        self.store: Store | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as e:
-            raise ConfigError(f"state_dir {path.parent}: {e.strerror}; choose one that can be written") from e
-        self._open()
+        self.alarms = self._file.alarms
+        self.dropped = self._losses.dropped
         self._ballast.load()
         self.seq_mark = self._meta("seq_mark")
+        self._seq_kept = self._seq_due
         clock.resume(self._meta("age_s"), self._meta("wall_s"))
+
+    @property
+    def store(self) -> Store | None:
+        """The open file; None while it is in trouble."""
+        return self._file.store
+
+    @property
+    def retry_at_s(self) -> float | None:
+        """When the disk may be tried again; None when it is not in trouble."""
+        return self._file.retry_at_s
 
     @property
     def last_row(self) -> int:
@@ -94,24 +88,28 @@ class Disk:
     @property
     def pending(self) -> bool:
         """Whether something besides rows is to be written, and the disk may be tried."""
-        return bool(self._lost or self._seq_due) and (self.retry_at_s is None or self._mono_s() >= self.retry_at_s)
+        return (self._losses.unwritten or self._seq_kept != self._seq_due) and self._file.may_be_tried
 
     def reach_seq(self, seq: int) -> None:
         """The node's counter has come this far: its mark is kept here too, should its own file get lost."""
         if seq + _SEQ_MARGIN // 2 > self.seq_mark:
             self.seq_mark = seq + _SEQ_MARGIN
-            self._seq_due = True
+
+    @property
+    def _seq_due(self) -> tuple[int, int]:
+        """Which mark belongs into which file: a salvaged one is another."""
+        return self._file.salvages, self.seq_mark
 
     def note_drops(self, reason: str, records: Iterable[Record]) -> None:
         """Remembers what was given up until the next commit writes it down."""
-        self._lose((r.rank, reason, r.seq) for r in records)
+        self._losses.note((r.rank, reason, r.seq) for r in records)
 
     def commit(self, new: Sequence[Record], done: Sequence[int], flight: Collection[int]) -> list[Record] | None:
         """Writes and removes rows; returns those written, None when the disk takes nothing now.
 
         What has to go for room is marked as gone, written down among the drops, and in `take_evicted`.
         """
-        if not self._ready():
+        if self._file.ready() is None:
             return None
         for _ in range(4):
             if self.store is None:
@@ -121,15 +119,14 @@ class Disk:
             except StoreFullError as e:
                 self._make_room(e)
             except StoreCorruptError as e:
-                self._salvage(e)
+                self._file.salvage(e)
             except StoreError as e:
-                self._fail(e)
+                self._file.fail(e)
                 return None
             else:
-                self._retry_s = _RETRY_MIN_S
-                self.alarms.pop("disk-error", None)
+                self._file.works()
                 return written
-        self._fail(StoreFullError("no room even after giving up rows"))
+        self._file.fail(StoreFullError("no room even after giving up rows"))
         return None
 
     def read(self, after: int, upto: int, limit: int) -> list[Record]:
@@ -137,12 +134,12 @@ class Disk:
         if self.store is None:
             return []
         rows: list[Record] = []
-        with self._guarded():
+        with self._file.guarded():
             rows, bad = self.store.read(after, upto, limit)
             while bad:
-                with self._giving_up(self.store):
+                with self._losses.transaction(self.store) as lost:
                     self.store.delete([row for row, _, _ in bad])
-                    self._lose((rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad)
+                    lost.extend((rank if rank in RANKS else 1, "damaged", seq) for _, rank, seq in bad)
                 self.alarms["damaged"] = "rows of the spool were damaged; see the gap receipts"
                 rows, bad = self.store.read(after, upto, limit)
         return rows
@@ -150,10 +147,10 @@ class Disk:
     def bury(self, record: Record, reason: str) -> None:
         """Keeps a message as a dead letter and writes down that it went."""
         self.alarms["dead-letter"] = f"a message went to the dead letters: {record.topic[:80]}: {reason}"
-        self._lose([(max(record.rank, 0), "dead-letter", record.seq)])
+        self._losses.note([(max(record.rank, 0), "dead-letter", record.seq)])
         if self.store is None:
             return
-        with self._guarded(), self._giving_up(self.store):
+        with self._file.guarded(), self._losses.transaction(self.store):
             self.store.delete([record.row])
             self.store.ledger.bury(record, reason, max_rows=self._bounds.dead_rows, max_bytes=self._bounds.dead_bytes)
             record.saved = False
@@ -167,9 +164,17 @@ class Disk:
             except (StoreError, StoreCorruptError) as e:
                 log.info("attempts of row %d not noted: %s", record.row, e)
 
+    @property
+    def untold(self) -> bool:
+        """Whether there may be drops that nobody was told of."""
+        return self._losses.untold
+
     def drops(self) -> list[Drop]:
         """What was given up and not yet told."""
-        return self._attempt(lambda store: store.ledger.drops(), [])
+        found: list[Drop] = self._file.attempt(lambda store: store.ledger.drops(), [])
+        if not found:
+            self._losses.untold = self.pending
+        return found
 
     def tell(self, receipts: Sequence[Record]) -> bool:
         """Queues the receipts for all drops in the transaction that forgets them."""
@@ -179,7 +184,7 @@ class Disk:
             with self.store.transaction():
                 self.store.insert(receipts)
                 self.store.ledger.forget_drops()
-            self.untold = bool(self._lost)
+            self._losses.untold = self._losses.unwritten
         except (StoreError, StoreCorruptError) as e:
             log.info("receipts wait: %s", e)
             return False
@@ -192,7 +197,7 @@ class Disk:
             with store.transaction():
                 return store.replay(first_seq, last_seq)
 
-        return self._attempt(work, 0)
+        return self._file.attempt(work, 0)
 
     def forget(self, last_seq: int) -> None:
         """Removes kept rows up to a sequence number."""
@@ -201,21 +206,14 @@ class Disk:
             with store.transaction():
                 store.forget(last_seq)
 
-        self._attempt(work, None)
+        self._file.attempt(work, None)
 
     def sweep(self, flight: Collection[int]) -> None:
         """Gives up what is too old, takes the ballast back on board, shortens the file."""
-        if self.store is None or not self._ready():
+        if self.store is None or self._file.ready() is None:
             return
-        oldest_s = self._clock.now_s() - self._bounds.max_age_s
-        with self._guarded():
-            with self._giving_up(self.store):
-                for rank in sorted(self.store.rows):
-                    old = [r for r in self.store.oldest(rank, _BATCH) if r[3] < oldest_s and r[0] not in flight]
-                    self.store.delete(row for row, *_ in old)
-                    self._evicted.update(row for row, *_ in old)
-                    if rank >= 0:
-                        self._lose((rank, "age", seq) for _, seq, _, _ in old)
+        with self._file.guarded():
+            self._give_up_older(self.store, self._clock.now_s() - self._bounds.max_age_s, flight)
             self.store.give_room_back()
         if "disk-full" in self.alarms and self._ballast.load():
             self._limit = self._bounds.max_bytes
@@ -229,113 +227,49 @@ class Disk:
 
     def reopened(self) -> bool:
         """Whether the file was opened anew since the last call: what was read of it may have been a part."""
-        reopened, self._reopened = self._reopened, False
-        return reopened
+        told, self._openings_told = self._openings_told, self._file.openings
+        return told != self._file.openings
 
     def close(self) -> None:
         """Lets go of the file."""
-        if self.store is not None:
-            self.store.close()
-            self.store = None
-
-    @contextlib.contextmanager
-    def _giving_up(self, store: Store) -> Iterator[None]:
-        """A transaction that also writes down what is given up in it, or was before it."""
-        with store.transaction():
-            yield
-            write_lost(store, self._lost)
-        self._lost.clear()
-
-    def _lose(self, lost: Iterable[Lost]) -> None:
-        lost = list(lost)
-        self._count(lost)
-        self._lost += lost
-
-    def _count(self, lost: Iterable[Lost]) -> None:
-        for rank, _reason, _seq in lost:
-            self.dropped[rank] += 1
-            self.untold = True
+        self._file.close()
 
     def _write(self, store: Store, new: Sequence[Record], done: Sequence[int], flight: Collection[int]) -> list[Record]:
         victims: set[int] = set()
-        evicted: list[Lost] = []
-        with store.transaction():
+        seq_due = self._seq_due
+        age_s, wall_s = self._clock.saved()
+        age_due = age_s >= self._age_saved_s + _AGE_EVERY_S
+        with self._losses.transaction(store) as lost:
             if self._bounds.keep_acknowledged:
                 store.keep(done)
             else:
                 store.delete(done)
             need = sum(store.bytes.values()) + sum(r.size for r in new) - self._limit
             if need > 0:
-                evicted = evict(store, need + self._limit // 100, new, flight, victims)
+                lost.extend(evict(store, need + self._limit // 100, new, flight, victims))
             store.insert([r for r in new if r.row not in victims])
-            write_lost(store, [*self._lost, *evicted])
-            if self._seq_due:
+            if self._seq_kept != seq_due:
                 store.set_meta(seq_mark=self.seq_mark)
-            age_s, wall_s = self._clock.saved()
-            if age_s >= self._age_saved_s + _AGE_EVERY_S:
+            if age_due:
                 store.set_meta(age_s=age_s, wall_s=wall_s)
-        self._age_saved_s = age_s if age_s >= self._age_saved_s + _AGE_EVERY_S else self._age_saved_s
-        self._seq_due = False
-        self._count(evicted)
-        self._lost.clear()
+        self._age_saved_s = age_s if age_due else self._age_saved_s
+        self._seq_kept = seq_due
         self._evicted |= victims
         for record in new:
             record.gone = record.gone or record.row in victims
         return [r for r in new if r.row not in victims]
 
-    def _attempt(self, work: Callable[[Store], T], otherwise: T) -> T:
-        with self._guarded():
-            if self.store is not None:
-                with translated():
-                    otherwise = work(self.store)
-        return otherwise
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Whatever the disk does inside, the caller goes on."""
-        try:
-            yield
-        except StoreCorruptError as e:
-            self._salvage(e)
-        except StoreError as e:
-            self._fail(e)
-
-    def _ready(self) -> bool:
-        if self.retry_at_s is None:
-            return self.store is not None
-        if self._mono_s() < self.retry_at_s:
-            return False
-        self.retry_at_s = None
-        if self.store is None:
-            self._open()
-        return self.store is not None
-
-    def _open(self) -> None:
-        try:
-            self.store = Store(self._path, self._connect)
-            self.store.settle()
-            self._reopened = True
-        except StoreCorruptError as e:
-            self._salvage(e)
-        except (StoreError, OSError) as e:
-            self._fail(e)
-
-    def _salvage(self, error: Exception) -> None:
-        log.error("the spool %s is damaged: %s", self._path, error)
-        try:
-            self.close()
-            aside = set_aside(self._path)
-            self.store = Store(self._path, self._connect)
-            found = salvage(aside, self.store)
-        except (OSError, StoreCorruptError) as e:
-            self._fail(e)
-            return
-        self._reopened = True
-        self._seq_due = True
-        self._lose(found.lost)
-        self.alarms["salvaged"] = (
-            f"the spool was damaged; what could be read was saved, the file is kept as {aside.name}"
-        )
+    def _give_up_older(self, store: Store, than_s: int, flight: Collection[int]) -> None:
+        gone: list[int] = []
+        with self._losses.transaction(store) as lost:
+            for rank in sorted(store.rows):
+                old = [r for r in store.oldest(rank, _BATCH) if r[3] < than_s and r[0] not in flight]
+                rows = [row for row, *_ in old]
+                store.delete(rows)
+                gone += rows
+                if rank >= 0:
+                    lost.extend((rank, "age", seq) for _, seq, _, _ in old)
+        self._evicted.update(gone)
 
     def _make_room(self, error: StoreFullError) -> None:
         """The ballast first; after that the spool has to do with the room that it has."""
@@ -348,15 +282,6 @@ class Disk:
                 self.store.settle()
             except (StoreError, StoreCorruptError):
                 log.info("no room to write the log back: %s", error)
-
-    def _fail(self, error: Exception) -> None:
-        if "disk-error" not in self.alarms:
-            log.error("the spool's disk fails (%s): messages wait in memory, and the disk is tried again", error)
-        self.alarms["disk-error"] = f"the spool's disk fails: {error}"
-        if not isinstance(error, StoreFullError):
-            self.close()
-        self.retry_at_s = self._mono_s() + self._retry_s
-        self._retry_s = min(_RETRY_MAX_S, 2 * self._retry_s)
 
     def _meta(self, key: str) -> int:
         try:

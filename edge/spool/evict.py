@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
+from edge.spool.losses import Lost
 from edge.spool.record import KEPT, Record
 from edge.spool.store import Store
 
-__all__ = ["Lost", "evict", "write_lost"]
+__all__ = ["evict"]
 
 _BATCH = 256
-
-Lost = tuple[int, str, int | None]
-"""Rank, reason and sequence number of something given up."""
 
 
 def evict(store: Store, need: int, new: Sequence[Record], flight: Collection[int], victims: set[int]) -> list[Lost]:
@@ -39,12 +37,3 @@ def evict(store: Store, need: int, new: Sequence[Record], flight: Collection[int
                 need -= record.size
                 lost.append((rank, "full", record.seq))
     return lost
-
-
-def write_lost(store: Store, lost: Sequence[Lost]) -> None:
-    """Writes down what was given up, inside the transaction that gives it up."""
-    groups: dict[tuple[int, str], list[int | None]] = {}
-    for rank, reason, seq in lost:
-        groups.setdefault((rank, reason), []).append(seq)
-    for (rank, reason), seqs in groups.items():
-        store.ledger.dropped(rank, reason, seqs)

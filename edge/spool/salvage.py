@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.spool.losses import Lost
 from edge.spool.record import KEPT, RANKS
 from edge.spool.schema import FOR_A_NEW_FILE, PRAGMAS, SCHEMA, TABLES
 from edge.spool.store import Store, checksum, open_sqlite
@@ -32,7 +33,7 @@ class Salvaged:
         self.damaged: dict[int, tuple[int, int | None]] = {}
 
     @property
-    def lost(self) -> list[tuple[int, str, int | None]]:
+    def lost(self) -> list[Lost]:
         """Rank, reason and sequence number of each damaged row."""
         return [(rank, "damaged", seq) for rank, seq in self.damaged.values()]
 

@@ -348,7 +348,5 @@ class Spool:
             record.row = self.inbox.next_row()
             record.born_s = self._clock.now_s()
             receipts.append(record)
-        if not receipts:
-            self.disk.untold = self.disk.pending
-        elif self.disk.tell(receipts):
+        if receipts and self.disk.tell(receipts):
             self._adopted(receipts)

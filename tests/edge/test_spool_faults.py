@@ -91,6 +91,23 @@ def test_eio_when_it_lasts_then_memory_stays_bounded_and_the_least_goes_first(fa
     assert sum(r["n"] for r in receipts(found)) == 400 - kept
 
 
+def test_eio_when_what_is_too_old_cannot_be_removed_then_it_is_counted_once_when_it_is(faulty):
+    faulty.put(1, 2)
+    faulty.commit()
+    faulty.time.pass_s(faulty.bounds.max_age_s + 60)
+    faulty.faults.errors["write"] = apsw.IOError("EIO")
+    faulty.spool.disk.sweep([])
+    assert faulty.spool.disk.dropped[A] == 0
+
+    faulty.faults.errors.clear()
+    faulty.time.pass_s(60)
+    faulty.spool.tick()
+    faulty.spool.connected()
+
+    assert [(r["reason"], r["n"]) for r in receipts(faulty.deliver())] == [("age", 2)]
+    assert faulty.spool.disk.dropped[A] == 2
+
+
 def test_full_disk_when_there_is_ballast_then_it_is_given_up_and_taken_again(faulty):
     ballast = Ballast(faulty.path.with_name("spool.db.ballast"), 1 << 20)
     assert ballast.aboard
