@@ -18,6 +18,7 @@ from edge.spool.backlog import Backlog
 from edge.spool.bounds import Bounds
 from edge.spool.disk import Disk
 from edge.spool.inbox import Inbox
+from edge.spool.leaving import Leaving
 from edge.spool.ledger import Drop
 from edge.spool.record import KEPT, Record
 from edge.spool.store import open_sqlite
@@ -29,8 +30,6 @@ __all__ = ["Spool"]
 
 log = logging.getLogger(__name__)
 
-_DELETE_EVERY_S = 0.1
-_DELETE_ROWS = 200
 _SWEEP_EVERY_S = 30.0
 _TELL_EVERY_S = 1.0
 
@@ -62,11 +61,10 @@ class Spool:
         self.inbox.start_after(self.disk.last_row)
         self.unsaved = Unsaved()
         self._accepted_row = self.disk.last_row
-        self._done: set[int] = set()
-        self._done_since_s = 0.0
+        self._leaving = Leaving()
         self._last: dict[str, Record] = {}
         backlog = Backlog(self.disk, per_s=bounds.drain_per_s, mono_s=mono_s)
-        self.turns = Turns(backlog, Suspects(bounds.suspect_after), self.unsaved, self._done, self._worthless)
+        self.turns = Turns(backlog, Suspects(bounds.suspect_after), self.unsaved, self._leaving, self._worthless)
         self._connected = False
         self._counted = 0, self.disk.depth
         self._swept_s = self._told_s = mono_s()
@@ -161,8 +159,7 @@ class Spool:
         now = self._mono_s()
         late = bool(self.unsaved) and now >= self.unsaved.since_s + self.bounds.group_s
         many = len(self.unsaved) >= self.bounds.group_rows
-        acks = bool(self._done) and (now >= self._done_since_s + _DELETE_EVERY_S or len(self._done) >= _DELETE_ROWS)
-        if late or many or acks:
+        if late or many or self._leaving.due(now):
             self._commit()
         elif self.disk.pending:
             self.disk.commit([], [], self.turns.flight.keys())
@@ -179,8 +176,8 @@ class Spool:
         times = []
         if self.unsaved:
             times.append(self.unsaved.since_s + self.bounds.group_s)
-        if self._done:
-            times.append(self._done_since_s + _DELETE_EVERY_S)
+        if self._leaving.due_s is not None:
+            times.append(self._leaving.due_s)
         if self.disk.retry_at_s is not None:
             times = [max(self.disk.retry_at_s, t) for t in times]
         return max(0.0, min(times) - self._mono_s()) if times else None
@@ -215,9 +212,7 @@ class Spool:
             StoreError: what `write` raises; the record is not taken then.
         """
         record.row = self.inbox.next_row()
-        record.born_s = self._clock.now_s()
-        if record.lifetime_s is not None:
-            record.expires_s = record.born_s + max(1, int(record.lifetime_s))
+        self._begin(record)
         write()
         self._adopted([record])
         self._count()
@@ -276,10 +271,14 @@ class Spool:
         self.disk.bury(record, reason)
         self._remove(record)
 
-    def _accept(self, record: Record) -> None:
+    def _begin(self, record: Record) -> None:
+        """Its life begins now."""
         record.born_s = self._clock.now_s()
         if record.lifetime_s is not None:
             record.expires_s = record.born_s + max(1, int(record.lifetime_s))
+
+    def _accept(self, record: Record) -> None:
+        self._begin(record)
         if record.last_value:
             before = self._last.get(record.topic)
             if before is not None and before.volatile and before.row not in self.turns.flight:
@@ -298,10 +297,10 @@ class Spool:
             self.turns.add(record)
 
     def _commit(self) -> None:
-        written = self.disk.commit(list(self.unsaved), sorted(self._done), self.turns.flight.keys())
+        written = self.disk.commit(list(self.unsaved), list(self._leaving), self.turns.flight.keys())
         if written is None:
             return
-        self._done.clear()
+        self._leaving.clear()
         for record in written:
             record.saved = True
         self.unsaved.clear()
@@ -315,9 +314,7 @@ class Spool:
         self.turns.forget(record.row)
         record.gone = True
         if not self.unsaved.remove(record.row) and record.saved:
-            if not self._done:
-                self._done_since_s = self._mono_s()
-            self._done.add(record.row)
+            self._leaving.add(record.row, self._mono_s())
 
     @property
     def _short(self) -> bool:
@@ -328,11 +325,11 @@ class Spool:
         """At the end of each step: in the middle of one, a record is in two places or in none."""
         # What is kept for replay does not wait, though it still is to be written.
         unsaved = sum(r.rank >= 0 for r in self.unsaved) if self.bounds.keep_acknowledged else len(self.unsaved)
-        on_disk = max(0, self.disk.depth - len(self._done))
+        on_disk = max(0, self.disk.depth - len(self._leaving))
         self._counted = self.inbox.drained, unsaved + self.turns.volatile + on_disk
 
     def _worthless(self, record: Record) -> bool:
-        if record.gone or record.row in self._done:
+        if record.gone or record.row in self._leaving:
             return True
         if record.expires_s is not None and self._clock.now_s() >= record.expires_s:
             self.disk.note_drops("expired", [record])
