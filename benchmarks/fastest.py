@@ -121,7 +121,7 @@ def _in_int8(net: Net, bundle: Bundle, kernels: Kernels) -> Bundle:
         labels=bundle.labels,
         input_spec=manifest.input,
         source=manifest.source,
-        golden=golden_image(bundle),
+        golden=[golden_image(bundle)],
         thresholds=manifest.thresholds,
         precision="int8",
     )

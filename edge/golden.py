@@ -22,7 +22,17 @@ from edge.frame import Image
 from edge.results import Result, Segmentation, decode
 from edge.stages import Stage, prepare_for
 
-__all__ = ["GoldenReport", "check", "compare", "expected", "golden_image", "golden_sample", "read_expected"]
+__all__ = [
+    "EXPECTED",
+    "INPUT",
+    "GoldenReport",
+    "check",
+    "compare",
+    "expected",
+    "golden_image",
+    "golden_sample",
+    "read_expected",
+]
 
 INPUT, EXPECTED, MASK = "golden/input.png", "golden/expected.json", "golden/mask.png"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edge.stages import prepare_for
 from export.errors import ExportError
 from export.progress import Progress, silent
 
-__all__ = ["Reader", "images", "read", "spread"]
+__all__ = ["Reader", "images", "read", "readable", "spread"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
@@ -83,6 +83,35 @@ def read(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
+def readable(paths: Sequence[Path], *, progress: Progress = silent) -> tuple[list[Path], dict[Path, str]]:
+    """Those of `paths` that can be read, and why the others cannot, which one warning tells.
+
+    Raises:
+        ExportError: when not one picture can be read.
+    """
+    skipped = {}
+    for n, path in enumerate(paths):
+        progress("looking through the pictures", n, len(paths))
+        try:
+            read(path)
+        except ExportError as e:
+            skipped[path] = str(e)
+    progress("looking through the pictures", len(paths), len(paths))
+    if len(skipped) == len(paths):
+        raise ExportError(_none_read(skipped))
+    _warn(skipped, len(paths))
+    return [path for path in paths if path not in skipped], skipped
+
+
+def _none_read(skipped: Mapping[Path, str]) -> str:
+    return f"not one calibration image could be read: {next(iter(skipped.values()), 'none were given')}"
+
+
+def _warn(skipped: Mapping[Path, str], of: int) -> None:
+    if skipped:
+        _log.warning("%d of %d images left out; the first: %s", len(skipped), of, next(iter(skipped.values())))
+
+
 class Reader:
     """A bundle's input tensors, uint8 [1, height, width, 3] RGB, one a picture; iterate as often as needed.
 
@@ -115,14 +144,11 @@ class Reader:
             yield prepare_for(self._bundle, image)[0][None]
         self._progress(what, len(self.paths), len(self.paths))
         if not good:
-            first = next(iter(self.skipped.values()), "none were given")
-            raise ExportError(f"not one calibration image could be read: {first}")
+            raise ExportError(_none_read(self.skipped))
 
     def warn_of_skipped(self) -> None:
         """One warning for all pictures that could not be read."""
-        if self.skipped:
-            first = next(iter(self.skipped.values()))
-            _log.warning("%d of %d images left out; the first: %s", len(self.skipped), len(self.paths), first)
+        _warn(self.skipped, len(self.paths))
 
 
 def _frames_of(path: Path, count: int) -> list[Path]:

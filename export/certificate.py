@@ -7,7 +7,7 @@ until it tells all of them, or there are no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -39,10 +39,10 @@ _CLOUDS: Final[tuple[dict[str, Any], ...]] = ({"roughness": 0.9, "seed": 1}, {"r
 _Seen = tuple[str, dict[str, NDArray[Any]], Placement]
 
 
-def certificate(bundle: Bundle, picture: Image) -> dict[str, bytes]:
-    """The files under golden/ for a bundle, made of `picture` (uint8 [H, W, 3] BGR).
+def certificate(bundle: Bundle, pictures: Sequence[Image]) -> dict[str, bytes]:
+    """The files under golden/ for a bundle, made of the first of `pictures` (uint8 [H, W, 3] BGR) that tells all mistakes.
 
-    Where the model sees nothing in it by which mistakes could be told, clouds of colour are tried instead.
+    Where the model sees nothing in them by which mistakes could be told, clouds of colour are tried too.
 
     Raises:
         SessionError: when the model cannot be loaded or run here.
@@ -50,7 +50,7 @@ def certificate(bundle: Bundle, picture: Image) -> dict[str, bytes]:
     height, width = bundle.manifest.input.height, bundle.manifest.input.width
     stage = Stage(bundle)
     best: _Sample | None = None
-    for shown in (picture, *(clouds(height, width, **how) for how in _CLOUDS)):
+    for shown in (*pictures, *(clouds(height, width, **how) for how in _CLOUDS)):
         sample = _sample(stage, telling(shown, height, width))
         if best is None or len(sample.caught) > len(best.caught):
             best = sample

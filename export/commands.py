@@ -94,7 +94,7 @@ def convert(args: argparse.Namespace) -> Outcome:
             labels=what.labels,
             input_spec=spec,
             source=Source.model_validate({"net": what.name, "normalization": what.normalization, "sha256": digests}),
-            golden=None if args.golden is None else read(args.golden),
+            golden=() if args.golden is None else [read(args.golden)],
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
             source_from={"symbol": symbol, "params": what.params},
         )

@@ -67,7 +67,9 @@ class Halving:
         put_back = {i for i in self.chosen if nodes[i].output[0] in keep_float}
         result = _Halver(self.model, set(self.chosen - put_back)).write()
         kept = {nodes[i].output[0]: "put back: half precision costs too much accuracy here" for i in sorted(put_back)}
-        return Quantized(result, self._report(result, self.chosen - put_back, {**self.overflows, **kept}), self.bundle)
+        return Quantized(
+            result, self._report(result, self.chosen - put_back, {**self.overflows, **kept}), self.bundle, result
+        )
 
     def _report(self, result: onnx.ModelProto, chosen: Collection[int], kept: dict[str, str]) -> dict[str, Any]:
         nodes = list(enumerate(self.model.graph.node))

@@ -63,7 +63,7 @@ def write_bundle(
     labels: Sequence[str],
     input_spec: InputSpec,
     source: Source,
-    golden: Image | None = None,
+    golden: Sequence[Image] = (),
     thresholds: Thresholds | None = None,
     precision: str = "fp32",
     model_version: str = "1.0.0",
@@ -73,7 +73,8 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle folder and read it back as the device will.
 
-    `golden` (uint8 [H, W, 3] BGR; drawn when None) is run through the model to become the bundle's self-test.
+    The first of `golden` (uint8 [H, W, 3] BGR; one is drawn when there are none) that certifies becomes the bundle's
+    self-test: see `export.certificate`.
     `page` is the report as HTML. `source_from` maps `symbol` and `params` to the MXNet files, kept beside the bundle for `verify`.
     The folder appears whole or not at all; an older bundle of that name is replaced, anything else is refused.
 
@@ -115,7 +116,7 @@ def write_bundle(
             "tools": _tools(),
         }
         _write_manifest(work, fields)
-        _write_golden(work, drawn_image(input_spec) if golden is None else golden)
+        _write_golden(work, golden or [drawn_image(input_spec)])
         _write_manifest(work, fields)
         read_bundle(work)
         if source_from is not None:
@@ -199,9 +200,9 @@ def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
     _write(work / MANIFEST, json_bytes(manifest.model_dump(mode="json")))
 
 
-def _write_golden(work: Path, image: Image) -> None:
+def _write_golden(work: Path, pictures: Sequence[Image]) -> None:
     (work / "golden").mkdir()
-    for name, data in certificate(read_bundle(work), image).items():
+    for name, data in certificate(read_bundle(work), pictures).items():
         _write(work / name, data)
 
 

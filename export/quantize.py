@@ -47,11 +47,16 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantized:
-    """`model` in fewer bits, and `report`: what runs in 8 bits, what stayed float and why, sizes, versions."""
+    """`model` in fewer bits, and `report`: what runs in 8 bits, what stayed float and why, sizes, versions.
+
+    `unshaped` computes the same numbers with every tensor as the float model has it: `model` before it was shaped for
+    somebody's kernels.
+    """
 
     model: onnx.ModelProto
     report: dict[str, Any]
     source: Bundle
+    unshaped: onnx.ModelProto
 
     @property
     def bundle(self) -> Bundle:
@@ -103,9 +108,10 @@ class Calibrated:
             self.model, region, self.observed, self.rounder, signed=self.signed, per_channel=self.per_channel
         )
         _check(self.model, result, region)
+        shaped = result
         if self.kernels == "onnxruntime" and not self.signed:  # what ARM's kernels gain is not known
-            result = fold_columns(fill_blocks(result)[0])[0]
-        return Quantized(result, self._report(region, result), self.bundle)
+            shaped = fold_columns(fill_blocks(result)[0])[0]
+        return Quantized(shaped, self._report(region, shaped), self.bundle, result)
 
     @property
     def cores(self) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from edge.bundle.bundle import Bundle
+from edge.frame import Image
+from edge.golden import INPUT, golden_image
 from export import calibrate
 from export import settle as settling
 from export.gate import gpu_is_here
@@ -20,6 +22,7 @@ from export.report import complete, render
 __all__ = ["Made", "gate_text", "quantize"]
 
 _ARM = {"aarch64", "arm64"}
+_VIEWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
     Raises:
         ExportError, SessionError: as `export.settle.settle`.
     """
-    pictures = calibrate.images(args.calibration)
+    pictures, skipped = calibrate.readable(calibrate.images(args.calibration), progress=progress)
     if args.precision == "fp16":
         found = settling.halve(
             bundle,
@@ -56,7 +59,7 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
             min_speedup=settling.REQUIRED_SPEEDUP if gpu_is_here() else 0.0,
             progress=progress,
         )
-        return [_write(args, args.output, bundle, found, pictures, progress)]
+        return [_write(args, args.output, bundle, found, (pictures, skipped), progress)]
     made = []
     for scheme in _schemes(args.scheme):
         output = args.output.with_name(f"{args.output.name}-{scheme}") if args.scheme == "both" else args.output
@@ -71,7 +74,7 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
             kernels=args.kernels,
             progress=progress,
         )
-        made.append(_write(args, output, bundle, settled, pictures, progress))
+        made.append(_write(args, output, bundle, settled, (pictures, skipped), progress))
     return made
 
 
@@ -110,11 +113,12 @@ def _write(
     output: Path,
     bundle: Bundle,
     settled: settling.Settled,
-    pictures: list[Path],
+    calibration: tuple[list[Path], dict[Path, str]],
     progress: Progress,
 ) -> Made:
+    pictures, skipped = calibration
     after = settled.quantized.bundle
-    judged = {**settled.report, "gate": settled.verdict.to_json()}
+    judged = {**settled.report, "images_skipped": {path.name: why for path, why in skipped.items()}}
     report = complete(judged, bundle, after, pictures, progress=progress)
     page = render(report, bundle, after, pictures, progress=progress)
     if not settled.verdict.ok and not args.force:
@@ -130,7 +134,7 @@ def _write(
         labels=bundle.labels,
         input_spec=manifest.input,
         source=manifest.source,
-        golden=calibrate.read(pictures[0]),
+        golden=_telling(bundle, pictures),
         thresholds=manifest.thresholds,
         precision=report["precision"],
         model_version=manifest.version,
@@ -138,3 +142,9 @@ def _write(
         page=page,
     )
     return Made(output, written, report, output / "report.html")
+
+
+def _telling(bundle: Bundle, pictures: Sequence[Path]) -> list[Image]:
+    """What the golden sample may be made of: views like the camera's, else the picture that served the float bundle."""
+    before = [golden_image(bundle)] if INPUT in bundle.files else []
+    return [*(calibrate.read(path) for path in calibrate.spread(pictures, _VIEWS)), *before]

@@ -164,7 +164,7 @@ def _settled(
         "judged_on_calibration_images": not judged.labelled and judged.fitted,
         "tried": [one.to_json() for one in tried],
         "sensitivity": [one.to_json() for one in ranking],
-        "layers": layer_noise(before, quantized.model, probes.each),
+        "layers": layer_noise(before, quantized.unshaped, probes.each),
         "gate": verdict.to_json(),
     }
     return Settled(quantized, verdict, report)

@@ -13,10 +13,10 @@ from edge import stages
 from edge.bundle.bundle import read_bundle
 from edge.cli import main
 from edge.expectation import compare, expected
-from edge.golden import check
+from edge.golden import check, golden_image
 from edge.results import Detections, Instances, Segmentation
 from edge.stages import Stage
-from export.certificate import MISTAKES, telling
+from export.certificate import MISTAKES, certificate, telling
 
 
 @pytest.fixture
@@ -114,6 +114,14 @@ def test_kernels_when_they_compute_otherwise_then_the_test_fails(street, monkeyp
 
     monkeypatch.setattr(stage.session, "infer", wrong)
     assert not check(bundle, stage).ok
+
+
+def test_sample_when_the_first_pictures_show_nothing_then_it_is_made_of_one_that_does(street):
+    bundle = read_bundle(street)
+    blank = np.zeros((240, 500, 3), np.uint8)
+    files = certificate(bundle, [blank, golden_image(bundle)])
+    assert files["golden/input.png"] == bundle.files["golden/input.png"]
+    assert json.loads(files["golden/expected.json"])["catches"] == list(MISTAKES)
 
 
 def test_picture_when_it_has_the_shape_of_the_input_then_it_is_cut_so_that_resizing_shows():

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from export.blocks import fill_blocks
 from export.calibrate import images
 from export.quantize import calibrate
+from export.settle import settle
 from export.stem import fold_columns
 
 
@@ -132,3 +133,21 @@ def test_quantize_shapes_the_graph_unless_it_is_for_any_kernels_or_for_arm(tmp_p
         model = calibrate(bundle, paths, scheme=how[0], kernels=how[1]).quantize().model
         folded[how] = any(t.name.startswith("columns/") for t in model.graph.initializer)
     assert list(folded.values()) == [True, False, False]
+
+
+def test_report_of_a_shaped_model_has_the_noise_of_each_layer_as_the_float_model_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filled layer has more channels than in float; its noise is that of the ones that are there in both."""
+    monkeypatch.setattr("export.blocks._WORTH", 1)
+    bundle = bundle_of(_net(taps=3, stride=2, pad=1, channels=12), "classification", COLOURS)
+    paths = images(colour_pictures(tmp_path))
+    rows = {}
+    for kernels in ("onnxruntime", "any"):
+        settled = settle(bundle, paths, max_drop=1.0, scheme="u8s8", kernels=kernels)
+        shapes = [tuple(t.dims) for t in settled.quantized.model.graph.initializer]
+        assert ((16, 1, 3, 3) in shapes) == (kernels == "onnxruntime")
+        rows[kernels] = settled.report["layers"]
+    assert len(rows["any"]) == 4
+    assert all(row["snr_db"] > 10 for row in rows["any"])
+    assert rows["onnxruntime"] == rows["any"]

@@ -251,6 +251,18 @@ def test_quantize_when_int8_is_slower_here_says_so_and_force_writes_it(small, tm
     assert bundle.json("report.json")["images"] == 9  # of twelve in two folders, three are kept to judge on
 
 
+def test_quantize_when_a_picture_cannot_be_read_goes_on_without_it_and_says_so(small, tmp_path, capsys, caplog):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "a.jpg").write_bytes(b"half a picture")
+    args = ("--calibration", str(tmp_path / "torn"), "--force")
+    assert _quantize(small, tmp_path / "out", *args) == 0
+    report = json.loads(capsys.readouterr().out)["report"]
+    assert "a.jpg: not an image" in report["images_skipped"]["a.jpg"]
+    assert "1 of 13 images left out; the first: " in caplog.text
+    assert report["images"] == 9
+    assert "1 more could not be read" in _parsed((tmp_path / "out" / "report.html").read_text()).text
+
+
 def test_quantize_with_both_schemes_writes_two_bundles(small, tmp_path, capsys):
     assert _quantize(small, tmp_path / "out", "--scheme", "both", "--force") == 0
     documents = json.loads(capsys.readouterr().out)
