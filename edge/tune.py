@@ -75,8 +75,10 @@ class Trial:
         """What `--json` prints of it."""
         found = asdict(self)
         del found["wall"], found["cpu"]
-        fps = round(1e3 / self.p50_ms, 1) if self.p50_ms else None
-        return {**found, "bundle": str(self.bundle), "fps": fps, "runs": len(self.wall)}
+        measured = self.p50_ms > 0
+        figures = {name: found[name] if measured else None for name in ("p50_ms", "p90_ms", "cpu_ms")}
+        fps = round(1e3 / self.p50_ms, 1) if measured else None
+        return {**found, **figures, "bundle": str(self.bundle), "fps": fps, "runs": len(self.wall)}
 
     def measure(self, stage: Stage, images: NDArray[np.uint8], seconds: float) -> None:
         """Runs for a while, three times at least."""
@@ -172,10 +174,10 @@ def _load(
     size = f"{spec.width}x{spec.height}"
     trial = Trial(bundle.path, size, bundle.manifest.precision, provider, "", precision, threads)
     stage = Stage(bundle, _options(trial, cache_dir))
-    trial.runtime = stage.session.provider
     if provider in stage.session.fell_away:
         trial.reason = stage.session.fell_away[provider]
         return None, trial
+    trial.runtime = stage.session.provider
     try:
         report = check(bundle, stage)
     except SessionError as e:
