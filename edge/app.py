@@ -1,19 +1,15 @@
 """The composition root: builds the agent from its configuration, starts it, and stops it in order."""
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import cv2
 from pydantic import ValidationError
 
-from edge.admission import admitted, trust_of, versions_of
 from edge.aws.hearing import Hearings
 from edge.aws.management import aws_services
 from edge.branch import Branch, Ends, Shared, told_of
-from edge.cameras.reader import CameraReader
+from edge.branches import Branches
 from edge.cameraset import gates_of
 from edge.clock import Clock
 from edge.commands.control import Control
@@ -26,7 +22,7 @@ from edge.errors import ConfigError
 from edge.health import Health
 from edge.introduction import introduction
 from edge.message import Message
-from edge.modelhost import ModelHost, first_stage, models_of, own_stage
+from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
 from edge.payloads import Payloads
 from edge.reload import plan
 from edge.report import Report
@@ -36,17 +32,12 @@ from edge.snapshots import Snapshots
 from edge.stages import Stage
 from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
-from edge.updates.steps import Steps
-from edge.updates.updater import Updater
 from edge.vitals import Vitals
 
 __all__ = ["Agent"]
 
-log = logging.getLogger(__name__)
-
 _STOPPED_WITHIN_S = 4.0
 _CAMERAS_STOP_S = 3.0
-_CHANGE_WITHIN_S = 5.0
 _DESK_STOP_S = 1.0
 _UPDATES_STOP_S = 1.0
 DRAIN_S = 2.0
@@ -115,18 +106,12 @@ class Agent:
             return Branch(config, cameras, stage, payloads, shared, ends.one, **named)
 
         self._branch = branch(together, stage)
-        self._own = {n: branch({n: c}, own_stage, name=f"inference-{n}") for n, (c, own_stage) in own.items()}
-        self._branches = (self._branch, *self._own.values())
-        self._tell_of_the_models()
-        self._attach()
-        self._updater = self._build_updater(stage)
-
-    @property
-    def _readers(self) -> list[CameraReader]:
-        return [reader for branch in self._branches for reader in branch.readers]
-
-    def _attach(self) -> None:
-        self._control.attach([branch.set_threshold for branch in self._branches], self._readers)
+        alone = {n: branch({n: c}, own_stage, name=f"inference-{n}") for n, (c, own_stage) in own.items()}
+        self._branches = Branches(self._branch, alone)
+        self._branches.tell_of_the_models(config.events.labels)
+        control.attach(self._branches.set_threshold, self._branches.readers)
+        host = ModelHost(config, stage, self._branch.pipeline, health, self._take_over)
+        self._updater = updater_of(config, self._models, host, self._update_changed)
 
     def change(self, config: Config, changed: Sequence[str]) -> bool:
         """Goes on with another configuration, where nothing has to be built anew for it; False when it does.
@@ -136,20 +121,11 @@ class Agent:
         todo = plan(changed)
         if not todo.live or any(config.cameras[name].model is not None for name in todo.switched):
             return False
-        if not all(branch.can_change(config, todo) for branch in self._branches) or not self._adopted(config, changed):
-            return False
-        for branch in self._branches:
-            branch.reopen(todo)
-        return True
-
-    def _adopted(self, config: Config, changed: Sequence[str]) -> bool:
-        own = (b.pipeline.between_frames(partial(b.change, config), _CHANGE_WITHIN_S) for b in self._own.values())
-        return all(own) and self._branch.pipeline.between_frames(lambda: self._adopt(config, changed), _CHANGE_WITHIN_S)
+        return self._branches.change(config, todo, also=lambda: self._adopt(config, changed))
 
     def _adopt(self, config: Config, changed: Sequence[str]) -> None:
         """On the inference thread."""
         self._config, self._changed = config, changed
-        self._branch.change(config)
         if self._snapshots is not None:
             self._snapshots.change(**config.snapshots.model_dump(exclude={"enabled"}))
         if "model.threshold" in changed and not self._control.commanded:
@@ -186,7 +162,7 @@ class Agent:
             name: {"kind": c.inferred_kind, "enabled": c.enabled, **({"zones": list(c.zones)} if c.zones else {})}
             for name, c in self._config.cameras.items()
         }
-        for name, branch in self._own.items():
+        for name, branch in self._branches.own.items():
             cameras[name]["model"] = branch.introduced()
         runtime = {"provider": self._provider, "fell_away": self._fell_away}
         self._report.born(runtime=runtime, cameras=cameras, changed=self._changed)
@@ -199,14 +175,6 @@ class Agent:
     @property
     def _fell_away(self) -> dict[str, str]:
         return self._branch.stage.session.fell_away
-
-    def _tell_of_the_models(self) -> None:
-        known = {label for branch in self._branches for label in branch.payloads.labels}
-        for label in sorted(set(self._config.events.labels) - known):
-            log.warning("events.labels: the model has no label %r", label)
-        for branch in self._branches:
-            for provider, reason in branch.stage.session.fell_away.items():
-                log.warning("provider %s fell away: %s; running on %s", provider, reason, branch.stage.session.provider)
 
     def _build_snapshots(self, cameras: Sequence[str]) -> Snapshots | None:
         """None unless configured: then no picture can leave the node."""
@@ -222,25 +190,11 @@ class Agent:
         self._branch.use(stage)
         self._payloads = self._branch.payloads
         self._report.use(self._payloads)
-        self._tell_of_the_models()
-        self._attach()
+        self._branches.tell_of_the_models(self._config.events.labels)
+        self._control.attach(self._branches.set_threshold, self._branches.readers)
         self._introduce_ourselves()
         if self._desk is not None and is_at_home(self._config):
             self._introduce()
-
-    def _build_updater(self, stage: Stage) -> Updater:
-        config, stop = self._config, threading.Event()
-        host = ModelHost(config, stage, self._branch.pipeline, self._health, self._take_over)
-        steps = Steps(
-            self._models,
-            host,
-            config.updates,
-            trust_of(config),
-            versions_of(config),
-            configured=lambda: admitted(config),
-            stopping=stop.is_set,
-        )
-        return Updater(steps, self._update_changed, stop=stop)
 
     def _update_changed(self, update: Update) -> None:
         self._report.update(update, self._updater.percent)
@@ -268,7 +222,7 @@ class Agent:
 
     def _introduce(self) -> None:
         """Tells Home Assistant what there is."""
-        own = {name: branch.payloads for name, branch in self._own.items()}
+        own = {name: branch.payloads for name, branch in self._branches.own.items()}
         self._put(introduction(self._config, self._payloads, own))
 
     def _put(self, message: Message) -> None:
@@ -276,8 +230,7 @@ class Agent:
 
     def works(self) -> bool:
         """Whether frames went all the way since this was last asked, or no camera could give one."""
-        working = [branch.liveness.works() for branch in self._branches]  # each is asked: it counts since the last time
-        return all(working)
+        return self._branches.works()
 
     def summary(self) -> str:
         """One line for a person: how many cameras give frames, and what waits for the broker."""
@@ -288,13 +241,8 @@ class Agent:
     def publish_health(self) -> None:
         """One `health` message."""
         model = {"provider": self._provider, "fell_away": self._fell_away}
-        counts = {
-            reader.name: {"dropped": branch.slots.dropped[reader.name], **reader.refused}
-            for branch in self._branches
-            for reader in branch.readers
-        }
         extra = {"model": model, "outbox": self._delivery.figures()}
-        self._vitals.told(self._report.health(counts, extra, self._vitals.observe))
+        self._vitals.told(self._report.health(self._branches.counts(), extra, self._vitals.observe))
 
     def stop(self, *, drain_s: float = DRAIN_S) -> bool:
         """Stops everything in order; whether every thread has ended.
@@ -307,7 +255,7 @@ class Agent:
             self._delivery.last_connection()
         return stop_in_order(
             (
-                lambda: self._stop_pipelines(left(_CAMERAS_STOP_S)),
+                lambda: self._branches.stop(left(_CAMERAS_STOP_S)),
                 lambda: self._stop_snapshots(left(_DESK_STOP_S)),
                 lambda: self._stop_desk(left(_DESK_STOP_S)),
                 lambda: [] if self._updater.stop(left(_UPDATES_STOP_S)) else ["updates"],
@@ -316,12 +264,6 @@ class Agent:
                 self._close,
             )
         )
-
-    def _stop_pipelines(self, timeout_s: float) -> list[str]:
-        left = Deadline(timeout_s).left_s
-        for branch in self._branches:
-            branch.pipeline.ask_to_stop()
-        return [name for branch in self._branches for name in branch.pipeline.stop(left())]
 
     def _stop_snapshots(self, timeout_s: float) -> list[str]:
         return [] if self._snapshots is None or self._snapshots.stop(timeout_s) else ["snapshots"]

@@ -1,11 +1,12 @@
 """The model at work on a node: which one to start with, and another in its place while cameras go on."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edge.admission import admitted, admitted_own, trust_of
+from edge.admission import admitted, admitted_own, trust_of, versions_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config, ModelConfig
 from edge.errors import SessionError
@@ -17,9 +18,12 @@ from edge.sequence import default_state_dir
 from edge.session import SessionOptions, available_cores
 from edge.stages import Stage, Timing
 from edge.tuned import options_for
-from edge.updates import Models
+from edge.updates import Models, Update
+from edge.updates.host import Host
+from edge.updates.steps import Steps
+from edge.updates.updater import Updater
 
-__all__ = ["ModelHost", "first_stage", "models_of", "own_stage"]
+__all__ = ["ModelHost", "first_stage", "models_of", "own_stage", "updater_of"]
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,21 @@ def own_stage(config: Config, camera: str, model: ModelConfig) -> Stage:
         EdgeError: when it cannot be used.
     """
     return _load(config, model, admitted_own(config, camera, model))
+
+
+def updater_of(config: Config, models: Models, host: Host, on_change: Callable[[Update], None]) -> Updater:
+    """What brings new models to `host`."""
+    stop = threading.Event()
+    steps = Steps(
+        models,
+        host,
+        config.updates,
+        trust_of(config),
+        versions_of(config),
+        configured=lambda: admitted(config),
+        stopping=stop.is_set,
+    )
+    return Updater(steps, on_change, stop=stop)
 
 
 class ModelHost:

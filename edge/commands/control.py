@@ -29,13 +29,13 @@ class Control:
         self._reload = reload
         self._gates = gates or {}
         self._snapshots = snapshots
-        self._thresholds: tuple[Callable[[float], None], ...] = ()
+        self._move_threshold: Callable[[float], None] | None = None
         self._threshold: float | None = None
         self._readers: dict[str, CameraReader] = {}
 
-    def attach(self, thresholds: Sequence[Callable[[float], None]], readers: Sequence[CameraReader]) -> None:
-        """What it moves: the least score of each model, and the cameras."""
-        self._thresholds = tuple(thresholds)
+    def attach(self, move_threshold: Callable[[float], None], readers: Sequence[CameraReader]) -> None:
+        """What it moves: the least score, and the cameras."""
+        self._move_threshold = move_threshold
         self._readers = {r.name: r for r in readers}
         if self._threshold is not None:
             self.set_threshold(self._threshold)
@@ -47,8 +47,8 @@ class Control:
 
     def set_threshold(self, value: float) -> None:
         """The least score from the next frame on. Any thread may."""
-        for set_one in self._thresholds:
-            set_one(value)
+        if self._move_threshold is not None:
+            self._move_threshold(value)
 
     def looks(self, camera: str) -> bool:
         """Whether a camera's frames are to be used."""
@@ -101,7 +101,7 @@ class Control:
         return {"cameras": names}, {f"switch:{name}/detect": args["on"] for name in names}
 
     def _set_threshold(self, args: dict[str, Any]) -> Done:
-        if not self._thresholds:
+        if self._move_threshold is None:
             raise PermanentError("nothing looks yet")
         value = self._threshold = float(args["value"])
         self.set_threshold(value)

@@ -7,19 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.admission import admitted, trust_of, versions_of
+from edge.admission import admitted, trust_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import ConfigError, PermanentError
-from edge.modelhost import models_of
+from edge.modelhost import models_of, updater_of
 from edge.sequence import default_state_dir, new_id
 from edge.session import SessionOptions
 from edge.tuned import options_for
 from edge.updates.host import NoAgent
 from edge.updates.models import Models
 from edge.updates.state import Request, Update
-from edge.updates.steps import Steps
-from edge.updates.updater import Updater
 
 __all__ = ["bring"]
 
@@ -53,19 +51,11 @@ def bring(config: Config, what: str, sha256: str | None, tell: Callable[[Update]
 
 
 def _alone(config: Config, models: Models, request: Request, tell: Callable[[Update], None]) -> Update:
-    trust = trust_of(config)
-
     def options(bundle: Bundle) -> SessionOptions:
         return options_for(bundle, config.model, config.state_dir or default_state_dir())
 
-    def configured() -> Bundle:
-        return admitted(config)
-
-    host = NoAgent(models.pick(configured, trust), options)
-    steps = Steps(
-        models, host, config.updates, trust, versions_of(config), configured=configured, stopping=lambda: False
-    )
-    updater = Updater(steps, tell)
+    host = NoAgent(models.pick(lambda: admitted(config), trust_of(config)), options)
+    updater = updater_of(config, models, host, tell)
     updater.request(request)
     ended = updater.carry_out()
     assert ended is not None  # noqa: S101 - nobody stops us but an interrupt
