@@ -12,7 +12,7 @@ MISTAKES = {
     "subscribes to its own topics": (
         "system/test_agent.py", "test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go"),
     "stamps the frame before the blocking read": (
-        "edge/test_cameras.py", "test_reader_when_a_read_blocks_then_the_frame_is_stamped_after_it"),
+        "edge/test_reader.py", "test_reader_when_a_read_blocks_then_the_frame_is_stamped_after_it"),
     "never clears its connected flag": (
         "edge/test_uplink.py",
         "test_uplink_when_the_connection_goes_then_it_is_no_longer_connected_and_what_was_not_acknowledged_comes_again"),
@@ -24,7 +24,7 @@ MISTAKES = {
     "pops a message before it is acknowledged": (
         "edge/test_spool.py", "test_unacknowledged_when_connection_is_lost_then_sent_again_in_order"),
     "a full spool rejects the newest": (
-        "edge/test_spool.py", "test_full_when_lower_classes_are_there_then_their_oldest_goes_first_with_a_receipt"),
+        "edge/test_spool_bounds.py", "test_full_when_lower_classes_are_there_then_their_oldest_goes_first_with_a_receipt"),
     "a corrupt spool file is deleted": (
         "edge/test_spool_faults.py", "test_first_page_when_overwritten_then_salvaged_and_kept_aside"),
     "reads the spool without ORDER BY": (
@@ -36,10 +36,10 @@ MISTAKES = {
     "TLS verification off by default": (
         "system/test_tls.py", "test_run_when_the_certificate_is_not_to_be_trusted_then_it_never_connects"),
     "decodes a frame before checking that the read succeeded": (
-        "edge/test_cameras.py",
+        "edge/test_reader.py",
         "test_reader_when_a_grab_fails_then_nothing_is_decoded_and_the_camera_is_closed_and_opened_again"),
     "frame dropping that pins itself at a low rate": (
-        "edge/test_cameras.py", "test_reader_when_fps_is_capped_at_the_cameras_own_then_jitter_does_not_halve_it"),
+        "edge/test_reader.py", "test_reader_when_fps_is_capped_at_the_cameras_own_then_jitter_does_not_halve_it"),
     "QoS 0 by default for events": (
         "system/test_agent.py", "test_run_when_a_video_shows_squares_then_a_subscriber_hears_them_come_and_go"),
 }  # fmt: skip

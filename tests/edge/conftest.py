@@ -1,4 +1,7 @@
-"""A Greengrass nucleus for the tests that need one: the double, or the real one that this very process runs under."""
+"""What several files of these tests have in hand: a spool, and a Greengrass nucleus.
+
+The nucleus is the double, or the real one that this very process runs under.
+"""
 
 import os
 import tempfile
@@ -8,8 +11,17 @@ from pathlib import Path
 import pytest
 from greengrass_double import CLASSIC, LITE, Double
 from greengrass_places import Place
+from spooling import World
 
 REAL = os.environ.get("TEST_NUCLEUS") == "real"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A spool that is driven by hand."""
+    world = World(tmp_path / "spool.db")
+    yield world
+    world.spool.close()
 
 
 @pytest.fixture(params=["lite", "classic"])

@@ -1,21 +1,18 @@
-"""Cameras: real files, a real HTTP server that sends JPEGs, and what is said when they are away."""
+"""Cameras that are files and folders, and what is said of sources that are away or foreign."""
 
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import bundles
 import cv2
 import numpy as np
 import pytest
-from camera_parts import opening, reading, settings_of, until
+from camera_parts import opening, settings_of
 
 from edge.cameras import OPENERS, Opening, open_camera
 from edge.clock import Clock
 from edge.config import CameraConfig
 from edge.errors import CameraError
-from edge.latest import Gone
 
 
 def read_all(camera):
@@ -157,200 +154,3 @@ def test_images_when_a_folder_has_foreign_files_then_the_pictures_come_in_natura
 def test_openers_when_a_kind_is_allowed_then_there_is_one():
     kinds = CameraConfig.model_fields["kind"].annotation.__args__[0].__args__
     assert set(OPENERS) == set(kinds)
-
-
-class Mjpeg:
-    """An HTTP camera. `frames` per connection, then it hangs up, or goes silent when `stall`."""
-
-    def __init__(self, *, frames=10_000, stall=False, port=0, guarded=False):
-        mjpeg = self
-        mjpeg.connections = 0
-        mjpeg.authorization = None
-        mjpeg.closing = threading.Event()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                mjpeg.connections += 1
-                mjpeg.authorization = self.headers.get("Authorization")
-                if guarded and mjpeg.authorization is None:
-                    self.send_response(401)
-                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-                    self.end_headers()
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=f")
-                self.end_headers()
-                for i in range(frames):
-                    picture = bundles.squares_picture(160, 120, {"red": (10 + i % 50, 40, 32)})
-                    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-                    head = f"--f\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                    try:
-                        self.wfile.write(head.encode() + jpeg + b"\r\n")
-                    except OSError:
-                        return
-                    if mjpeg.closing.wait(0.02):
-                        return
-                if stall:
-                    mjpeg.closing.wait(30)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            allow_reuse_address = True
-            daemon_threads = False
-
-            def handle_error(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", port), Handler)
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/cam.mjpg"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-
-    def close(self):
-        self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
-
-
-def test_reader_when_an_http_camera_vanishes_and_returns_then_it_is_told_and_reopened():
-    first = Mjpeg(frames=20)
-    with reading(first.url, read_timeout_s=1) as (slots, watcher):
-        until(lambda: watcher.frames >= 5)
-        assert slots.take(5).width == 160
-        first.close()
-        until(lambda: watcher.state == "offline")
-        assert watcher.states[1] == ("offline", f"{first.url}: the stream broke off; opening it again")
-        before = time.process_time()
-        time.sleep(1)
-        assert time.process_time() - before < 0.2, "waiting for a camera costs next to nothing"
-        again = Mjpeg(port=first.port)
-        try:
-            until(lambda: watcher.state == "online")
-            seen = watcher.frames
-            until(lambda: watcher.frames > seen + 5)
-        finally:
-            again.close()
-        until(lambda: watcher.state == "offline")
-        told = [s for s, _ in watcher.states]
-        assert [s for s, before in zip(told, [None, *told], strict=False) if s != before] == [
-            *("online", "offline", "online", "offline")
-        ]
-
-
-def test_reader_when_a_stream_stalls_then_it_is_told_within_its_time_limit():
-    camera = Mjpeg(frames=10, stall=True)
-    try:
-        with reading(camera.url, read_timeout_s=1) as (_, watcher):
-            until(lambda: watcher.states[:1] == [("online", None)])
-            begun = time.monotonic()
-            until(lambda: watcher.state == "offline")
-            assert time.monotonic() - begun < 4
-    finally:
-        camera.close()
-
-
-def test_stream_when_a_password_file_is_given_then_it_is_sent_and_never_said(tmp_path, capfd):
-    secret = tmp_path / "secret"
-    secret.write_text("p@ss/word\n")
-    secret.chmod(0o600)
-    camera = Mjpeg(guarded=True)
-    try:
-        with reading(camera.url, username="me", password_file=secret) as (_, watcher):
-            until(lambda: watcher.frames > 0)
-    finally:
-        camera.close()
-    assert camera.authorization == "Basic bWU6cEBzcy93b3Jk"
-    assert "p@ss" not in "".join(capfd.readouterr())
-
-
-class Scripted:
-    """A camera that does as it is told: a number is a picture taken then, an error is raised, None is the end."""
-
-    def __init__(self, steps, clock):
-        self.steps = list(steps)
-        self.clock = clock
-        self.retrieved = 0
-        self.closed = 0
-        self.killed = 0
-        self.refused = {}
-
-    def __call__(self, opening):
-        self.opening = opening
-        return self
-
-    def grab(self):
-        step = self.steps.pop(0) if self.steps else None
-        if isinstance(step, Exception):
-            raise step
-        if step is None:
-            return None
-        self.clock.now = step
-        return step
-
-    def retrieve(self, _into=None):
-        self.retrieved += 1
-        return np.zeros((4, 4, 3), np.uint8)
-
-    def close(self):
-        self.closed += 1
-
-    def kill(self):
-        self.killed += 1
-
-
-class FakeClock:
-    def __init__(self):
-        self.now = 0
-
-    def clock(self):
-        return Clock(wall_ns=lambda: 10**18 + self.now, mono_ns=lambda: self.now)
-
-
-def test_reader_when_a_read_blocks_then_the_frame_is_stamped_after_it():
-    fake = FakeClock()
-    camera = Scripted([5_000_000_000], fake)
-
-    with reading("x.avi", camera, fake.clock(), pace="fast") as (slots, _):
-        frame = slots.take(5)
-
-    assert (frame.captured_ns, frame.mono_ns) == (10**18 + 5_000_000_000, 5_000_000_000)
-
-
-def test_reader_when_a_grab_fails_then_nothing_is_decoded_and_the_camera_is_closed_and_opened_again():
-    fake = FakeClock()
-    camera = Scripted([CameraError("unplugged"), CameraError("unplugged"), RuntimeError("driver"), 1], fake)
-
-    with reading("x.avi", camera, fake.clock()) as (slots, watcher):
-        items = [slots.take(10), slots.take(10)]
-        until(lambda: watcher.states[-1:] == [("offline", "the file has ended")])
-
-    assert [type(i) for i in items[:1]] == [Gone]
-    assert camera.retrieved == 1
-    assert camera.closed == 5, "each time it was opened, and at the end"
-    assert watcher.steps == ["reopen", "down", None, None], "repeats are not told again"
-    assert watcher.states[0] == ("offline", "unplugged; opening it again")
-
-
-def test_reader_when_fps_is_capped_then_frames_are_skipped_without_decoding():
-    fake = FakeClock()
-    camera = Scripted([1 + i * 33_333_333 for i in range(300)], fake)
-
-    with reading("x.avi", camera, fake.clock(), fps=10) as (_, watcher):
-        until(lambda: watcher.state == "offline")
-
-    assert camera.retrieved == pytest.approx(100, abs=3)
-
-
-def test_reader_when_fps_is_capped_at_the_cameras_own_then_jitter_does_not_halve_it():
-    fake = FakeClock()
-    times = [1 + i * 100_000_000 + (-1) ** i * 4_000_000 for i in range(1, 200)]
-    camera = Scripted(times, fake)
-
-    with reading("x.avi", camera, fake.clock(), fps=10) as (_, watcher):
-        until(lambda: watcher.state == "offline")
-
-    assert camera.retrieved >= 190
