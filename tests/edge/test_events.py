@@ -6,29 +6,19 @@ from importlib.resources import files
 import jsonschema
 import numpy as np
 import pytest
+from payload_parts import T0, Kept, assert_valid, payloads
 
-from edge.clock import Clock, ClockState, iso_utc, kernel_clock_state
 from edge.events import Events
 from edge.frame import Frame
-from edge.health import Health, percentiles
-from edge.payloads import SCHEMAS, Payloads
-from edge.report import Report
+from edge.payloads import SCHEMAS
 from edge.results import Classification, Detections, Instances, Poses, Segmentation
-from edge.sequence import new_id
 from edge.stages import Timing
 from edge.view import View
 from edge.zones import Zone
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
-T0 = 1_763_806_921_123_456_789
 MS = 1_000_000
 TIMING = Timing(1.0, 2.0, 3.0)
-CLOCK = Clock(
-    wall_ns=lambda: T0 + 10**10,
-    mono_ns=lambda: 10**10,
-    ask=lambda: ClockState(synced=True, source="kernel", error_ms=1.5),
-)
-MODEL = {"name": "m", "version": "1.0.0", "sha256": "a" * 64, "precision": "fp32", "provider": "CPUExecutionProvider"}
 
 
 def frame(ms=0, camera="door"):
@@ -42,35 +32,6 @@ def detections(*objects):
     )
 
 
-def payloads(labels=("person", "traffic light", "Traffic_Light", "car")):
-    return Payloads("edge", "n1", new_id(T0), CLOCK, MODEL, labels)
-
-
-class Kept:
-    """An outbox, and what went into it."""
-
-    def __init__(self):
-        self.outbox = self
-        self.messages = []
-        self.refused = []
-
-    def put(self, message):
-        if message.last_value:
-            self.messages = [m for m in self.messages if m.topic != message.topic]
-        self.messages.append(message)
-
-    def refuse(self, topic, body, reason, seq):
-        self.refused.append((topic, body, reason, seq))
-
-    def all(self):
-        found = []
-        while self.messages:
-            message = self.messages.pop(0)
-            body = json.loads(message.payload(sent_at=iso_utc(T0), replayed=False))
-            found.append((message.topic.removeprefix("edge/n1/"), body, message))
-        return found
-
-
 def make(kept, *, exclusive=False, labels=(), hold_s=1.0, follow=False, zones=(), **settings):
     seqs = iter(range(1, 1000))
     views = {
@@ -78,11 +39,6 @@ def make(kept, *, exclusive=False, labels=(), hold_s=1.0, follow=False, zones=()
         for name in ("door", "yard")
     }
     return Events(payloads(), kept.outbox, views, lambda: next(seqs), threshold=0.5, labels=labels, **settings)
-
-
-def assert_valid(payload):
-    schema = json.loads((files("edge") / "schemas" / f"{payload['schema'].replace('/', '-')}.json").read_text())
-    jsonschema.validate(payload, schema)
 
 
 def test_schemas_when_published_then_each_is_a_schema_and_the_list_is_whole():
@@ -215,83 +171,6 @@ def test_seen_when_a_frame_is_too_large_to_tell_then_it_is_given_up_and_the_next
 
     assert events.dead == 1
     assert [b["object"]["label"] for _, b, _ in kept.all()] == ["car"]
-
-
-def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_valid():
-    kept = Kept()
-    health = Health(["door"], mono=iter([0.0, *[1.0] * 10, 2.0]).__next__)
-    report = Report(payloads(), kept.outbox, health)
-    report.born(runtime={"provider": "CPUExecutionProvider", "fell_away": {"cuda": "not here"}}, cameras={})
-    report.state_changed("door", "offline", "r" * 9999)
-    for _ in range(10):
-        report.frame_read("door")
-        health.frame_used("door", age_ms=5, pre_ms=1, infer_ms=3, post_ms=1)
-    outbox = dict.fromkeys(("connects", "sent", "refused", "dead", "depth", "bytes"), 0)
-    outbox |= {"connected": True, "dropped": dict.fromkeys(("NOW_OR_NEVER", "C", "B", "A"), 0), "alarms": ["disk-full"]}
-    report.health({"door": {"dropped": 2, "damaged": 1}}, {"outbox": outbox})
-
-    told = {t: (b, m) for t, b, m in kept.all()}
-
-    for payload, _ in told.values():
-        assert_valid(payload)
-    assert told["info"][1].retain
-    assert told["door/state"][1].retain
-    assert not told["health"][1].retain
-    assert told["health"][0]["cameras"]["door"] == {
-        "state": "offline",
-        "frames": 10,
-        "inferred": 10,
-        "gated": 0,
-        "dropped": 2,
-        "damaged": 1,
-        "fps": 5.0,
-    }
-    assert told["info"][0]["labels"][1] == {"label": "traffic light", "topic": "traffic_light-1"}
-
-
-def test_info_when_there_are_thousands_of_labels_then_it_still_fits():
-    many = payloads([f"a rather long label number {i}" for i in range(21_000)])
-    info = many.info(runtime={"provider": "x", "fell_away": {}}, cameras={}, started_ns=T0)
-
-    assert info["labels"] is None
-    assert info["classes"] == 21_000
-
-
-def test_percentiles_when_values_are_known_then_by_nearest_rank():
-    assert percentiles(range(1, 101)) == {"p50": 50, "p90": 90, "p99": 99, "max": 100}
-    assert percentiles([7]) == {"p50": 7, "p90": 7, "p99": 7, "max": 7}
-    assert percentiles([]) is None
-
-
-def test_health_when_it_runs_for_long_then_it_stays_small():
-    health = Health(["a"])
-    for i in range(10_000):
-        health.frame_used("a", age_ms=i, pre_ms=0, infer_ms=0, post_ms=0)
-
-    assert health.figures({})["latency"]["age_ms"]["max"] == 9999
-    assert health.figures({})["latency"]["age_ms"] is None
-
-
-def test_clock_when_asked_often_then_the_kernel_is_asked_every_ten_seconds():
-    now = [0]
-    asked = []
-
-    def ask():
-        asked.append(now[0])
-        return kernel_clock_state()
-
-    clock = Clock(mono_ns=lambda: now[0], ask=ask)
-    for second in range(25):
-        now[0] = second * 10**9
-        clock.state()
-
-    assert asked == [0, 11 * 10**9, 22 * 10**9]
-    assert clock.state().source in {"kernel", "unknown"}
-
-
-def test_iso_utc_when_given_nanoseconds_then_microseconds_are_kept():
-    assert iso_utc(T0) == "2025-11-22T10:22:01.123456Z"
-    assert iso_utc(0) == "1970-01-01T00:00:00.000000Z"
 
 
 def test_seen_when_objects_are_followed_then_each_has_its_own_events():
