@@ -1,153 +1,34 @@
 """The cases of model updates: what is damaged, foreign, old, hostile or broken is refused while the old model runs."""
 
-import contextlib
-import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
 from benchmarks.scoreboard.cases.case import case
-from benchmarks.scoreboard.harness import ROOT, Broker, until
+from benchmarks.scoreboard.harness import ROOT, until
 from benchmarks.scoreboard.sum import Sum
+from benchmarks.scoreboard.updatednode import PATIENCE_S, UpdatedNode, running
 
 # The releases are those of the tests, which are no package.
 sys.path.append(str(ROOT / "tests"))
 
-from bundles import detection_bundle, squares_video
+from bundles import detection_bundle
 from releases import release
 
 from export.release import make_key_files
 
-# What is measured is what happens, not how fast: the machine may have much else to do.
-_PATIENCE_S = 240.0
-FINAL = {"committed", "failed", "rolled_back"}
 PHASES = ("downloading", "verifying", "installing", "probing", "shadowing", "switching", "watching")
 
 
-class Node:
-    """An agent in front of a video, its broker, and what a subscriber heard of it."""
-
-    def __init__(self, folder: Path, model: str = "") -> None:
-        self.folder = folder
-        self._broker = Broker(folder)
-        self._broker.start()
-        self.updates: list[dict[str, Any]] = []
-        self.versions: list[str] = []
-        self.answers: dict[str, dict[str, Any]] = {}
-        self.status: list[str] = []
-        ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = self._heard
-        self._client.on_subscribe = lambda *_: ready.set()
-        self._client.connect("127.0.0.1", self._broker.port)
-        self._client.subscribe("edge/n1/#", 1)
-        self._client.loop_start()
-        ready.wait(5)
-        detection_bundle(folder / "old")
-        squares_video(folder / "v.avi", ([{"red": (10, 10, 40)}] * 5 + [{}] * 5) * 10)
-        self.config = folder / "agent.toml"
-        self.config.write_text(
-            f'state_dir = "{folder / "state"}"\n[model]\nbundle = "old"\nthreads = 1\n{model}\n'
-            f'[mqtt]\nbroker = "{self._broker.url}"\nnode = "n1"\n[events]\nhold_s = 0\ncooldown_s = 0\n'
-            '[cameras.gate]\nsource = "v.avi"\nloop = true\n[commands]\nallow = ["update"]\n'
-            "[updates]\nshadow_frames = 12\nshadow_s = 60\nwatch_s = 0.5\nmax_slowdown = 200\nmax_memory_mb = 1024\n"
-        )
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *pause: str) -> bool:
-        """Whether it looks at frames soon."""
-        module = ["-m", "benchmarks.scoreboard.pausing", *pause] if pause else ["-m", "edge"]
-        before = len(self.versions)
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *module, "run", "-c", str(self.config)], cwd=ROOT, stderr=log
-            )
-        return self.looks(before)
-
-    def looks(self, before: int | None = None) -> bool:
-        """Whether events come."""
-        count = len(self.versions) if before is None else before
-        return until(lambda: len(self.versions) > count + 1, _PATIENCE_S)
-
-    def bring(self, archive: Path, sha256: str, seconds: float = _PATIENCE_S) -> dict[str, Any]:
-        """How an update over the wire ended."""
-        ident = f"c{time.monotonic_ns()}"
-        body = json.dumps({"id": ident, "args": {"url": archive.as_uri(), "sha256": sha256}})
-        self._client.publish("edge/n1/cmd/update", body, 1)
-        until(lambda: ident in self.answers, _PATIENCE_S)
-        update = self.answers.get(ident, {}).get("result", {}).get("update")
-
-        def ends() -> list[dict[str, Any]]:
-            return [u for u in self.updates if u["id"] == update and u["phase"] in FINAL]
-
-        until(ends, seconds)
-        return (ends() or [{"phase": None, "reason": None}])[-1]
-
-    def send(self, archive: Path, sha256: str) -> None:
-        """Asks for an update, and does not wait."""
-        body = json.dumps({"id": f"c{time.monotonic_ns()}", "args": {"url": archive.as_uri(), "sha256": sha256}})
-        self._client.publish("edge/n1/cmd/update", body, 1)
-
-    def end(self, number: int) -> int | None:
-        """Ends the agent; its status."""
-        if self.process is None:
-            return None
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return None
-
-    def close(self) -> None:
-        """Takes everything down."""
-        self.end(signal.SIGKILL)
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._client.on_message = self._client.on_subscribe = None
-        self._broker.stop(signal.SIGKILL)
-
-    def _heard(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        last = message.topic.rsplit("/", 1)[-1]
-        if last == "status":
-            self.status.append(message.payload.decode())
-        elif last == "event":
-            self.versions.append(json.loads(message.payload)["model"]["version"])
-        elif message.topic == "edge/n1/update":
-            self.updates.append(json.loads(message.payload))
-        elif "/ack/" in message.topic:
-            found = json.loads(message.payload)
-            self.answers[found["id"]] = found
-
-
-@contextlib.contextmanager
-def running(model: str = "") -> Iterator[Node]:
-    """An agent that looks."""
-    with tempfile.TemporaryDirectory(prefix="scoreboard-") as name:
-        folder = Path(name)
-        node = Node(folder, model)
-        try:
-            if not node.start():
-                raise SystemExit(f"the agent does not look: {(folder / 'log').read_text()[-2000:]}")
-            yield node
-        finally:
-            node.close()
-
-
-def _refuses(node: Node, offers: Sequence[tuple[str, Path, str]]) -> tuple[bool, Sum]:
+def _refuses(node: UpdatedNode, offers: Sequence[tuple[str, Path, str]]) -> tuple[bool, Sum]:
     """Whether every offer fails and the old model goes on after each."""
     notes: dict[str, Any] = {}
     sound = True
@@ -283,7 +164,7 @@ def killed(subject: str, full: bool) -> tuple[bool, Sum]:
     sound = True
     for phase in PHASES if full else ("shadowing", "watching"):
         with tempfile.TemporaryDirectory(prefix="scoreboard-") as name:
-            node = Node(Path(name))
+            node = UpdatedNode(Path(name))
             try:
                 passed, notes[phase] = _killed_in(node, phase)
                 sound &= passed
@@ -292,18 +173,18 @@ def killed(subject: str, full: bool) -> tuple[bool, Sum]:
     return sound, Sum(notes=notes)
 
 
-def _killed_in(node: Node, phase: str) -> tuple[bool, dict[str, Any]]:
+def _killed_in(node: UpdatedNode, phase: str) -> tuple[bool, dict[str, Any]]:
     """Kills it there; it starts with either model, and what was begun comes to its end by itself."""
     flag = node.folder / "flag"
     looked = node.start(phase, str(flag))
     node.send(*release(node.folder, "1.1.0", rounds=1))
-    there = until(flag.exists, _PATIENCE_S)
+    there = until(flag.exists, PATIENCE_S)
     node.end(signal.SIGKILL)
     node.versions.clear()
     begun = time.monotonic()
     starts = node.start()
     first, took = node.versions[:1], time.monotonic() - begun
-    ended = until(lambda: any(u["phase"] == "committed" for u in node.updates), _PATIENCE_S)
+    ended = until(lambda: any(u["phase"] == "committed" for u in node.updates), PATIENCE_S)
     runs = node.looks() and node.versions[-1] == "1.1.0"
     clean = node.end(signal.SIGTERM) == 0
     notes = {"starts_with": first, "looks_after_s": round(took, 1), "committed": ended}
