@@ -250,7 +250,10 @@ class Builder:
             found = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=self._opset_imports)
         except Exception as exc:
             # onnx raises bare exceptions of its own here; where we are is what helps.
-            raise ExportError(f"node {self._scope!r}: {node.op_type} does not fit its inputs: {exc}") from exc
+            raise ExportError(
+                f"node {self._scope!r}: {node.op_type} does not fit its inputs: {exc}; is the input of the size that "
+                "the net was made for?"
+            ) from exc
         return [found[name] for name in node.output if name]
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge import __version__
 from edge.errors import EdgeError
+from export import values
 from export.component.arguments import add_component
 from export.errors import ExportError
 
@@ -120,16 +119,23 @@ def _convert(add: _Add) -> None:
         "--sagemaker", type=Path, metavar="model.tar.gz", help="what a built-in algorithm of SageMaker left behind"
     )
     sub.add_argument("--task", choices=TASKS, help="what the net does (zoo nets know)")
-    sub.add_argument("--input", type=_size, metavar="HxW", help="input size, height x width (zoo nets know)")
+    sub.add_argument("--input", type=values.size, metavar="HxW", help="input size, height x width (zoo nets know)")
     sub.add_argument("--labels", metavar="FILE|a,b,c", help="class names: a file, one a line, or a list")
-    sub.add_argument("--mean", type=_triple, metavar="r,g,b", help="subtracted after division by 255")
-    sub.add_argument("--std", type=_triple, metavar="r,g,b", help="divided by after that")
-    sub.add_argument("--scale", type=_finite, help="instead: input = pixel * scale + offset")
-    sub.add_argument("--offset", type=_finite, help="see --scale")
+    sub.add_argument("--mean", type=values.triple, metavar="r,g,b", help="subtracted after division by 255")
+    sub.add_argument("--std", type=values.triple, metavar="r,g,b", help="divided by after that")
+    sub.add_argument("--scale", type=values.finite, help="instead: input = pixel * scale + offset")
+    sub.add_argument("--offset", type=values.finite, help="see --scale")
     sub.add_argument("--resize", choices=["stretch", "letterbox", "crop"], help="how a frame becomes the input")
-    sub.add_argument("--threshold", type=_unit, help="least score that counts (default 0.5)")
-    sub.add_argument("--name", type=_name, help="the bundle's name (default: the net's)")
+    sub.add_argument("--threshold", type=values.unit, help="least score that counts (default 0.5)")
+    sub.add_argument("--name", type=values.name, help="the bundle's name (default: the net's)")
     sub.add_argument("--raw", action="store_true", help="one ONNX file of the bare graph: clips, depth, trackers")
+    sub.add_argument(
+        "--shape",
+        type=values.shape,
+        action="append",
+        metavar="NAME=1x3x64x64",
+        help="with --raw: an input that is no picture",
+    )
     sub.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the bundle's self-test (default: drawn)")
     _out(sub, "DIR")
 
@@ -151,7 +157,9 @@ def _quantize(add: _Add) -> None:
         help="folder or video like the camera's view; may be given several times",
     )
     sub.add_argument("--data", help="labelled data for the gate: coco:ANNOTATIONS.json:IMAGES, imagefolder:DIR, ...")
-    sub.add_argument("--max-drop", type=_unit, default=0.01, help="how much of the metric may be lost (default 0.01)")
+    sub.add_argument(
+        "--max-drop", type=values.unit, default=0.01, help="how much of the metric may be lost (default 0.01)"
+    )
     sub.add_argument("--precision", choices=["int8", "fp16"], default="int8", help="fp16 is for GPUs")
     sub.add_argument(
         "--scheme",
@@ -196,7 +204,7 @@ def _evaluate(add: _Add) -> None:
     )
     sub.add_argument(
         "--alias",
-        type=_alias,
+        type=values.alias,
         action="append",
         default=[],
         metavar="DATA=LABEL",
@@ -242,54 +250,3 @@ def _keygen(add: _Add) -> None:
 
 def _out(sub: argparse.ArgumentParser, metavar: str) -> None:
     sub.add_argument("-o", "--output", type=Path, required=True, metavar=metavar)
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(v) for v in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, such as 512x512") from None
-    if not (1 <= height <= 8192 and 1 <= width <= 8192):
-        raise argparse.ArgumentTypeError(f"{text!r}: sides from 1 to 8192 pixels")
-    return height, width
-
-
-def _alias(text: str) -> tuple[str, str]:
-    theirs, equals, ours = text.partition("=")
-    if not equals or not theirs.strip() or not ours.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not DATA=LABEL, such as person=pedestrian")
-    return theirs, ours
-
-
-def _triple(text: str) -> tuple[float, float, float]:
-    try:
-        r, g, b = (_finite(v) for v in text.split(","))
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers r,g,b, such as 0.485,0.456,0.406") from None
-    return r, g, b
-
-
-def _unit(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _finite(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, '.', '_' and '-' only, a letter or digit first")
-    return text

@@ -10,6 +10,7 @@ import numpy as np
 
 from export.graph import Array, Graph
 from export.heads.classification import ends_in_softmax
+from export.heads.segmentation import class_scores
 from export.match import Detections, Match, match
 from export.places import place_error
 from export.tolerances import OUTPUTS, Tolerance
@@ -104,7 +105,7 @@ def _matched(matches: list[Match]) -> list[OutputDifference]:
 
 
 def _segmentation(results: Results) -> Found:
-    scores = results.expected[0].astype(np.float64)
+    scores = class_scores(results.graph, results.expected[0]).astype(np.float64)
     height, width = scores.shape[2:]
     mask = results.actual["mask"]
     rows, columns = (np.arange(n) * m // n for n, m in zip(mask.shape[1:], (height, width), strict=True))

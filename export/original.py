@@ -16,6 +16,7 @@ from export.graph import Array
 from export.heads import Normalization
 from export.heads.classification import ends_in_softmax
 from export.heads.multibox import split_rows
+from export.heads.segmentation import class_scores
 from export.pack import source_files
 
 __all__ = ["Original", "device_outputs"]
@@ -58,6 +59,8 @@ class Original:
         rows = split_rows(self._net.graph, raw, size)
         if task == "classification" and not ends_in_softmax(self._net.graph):
             rows = [_softmax(rows[0]), *rows[1:]]
+        if task == "segmentation":
+            rows = [class_scores(self._net.graph, rows[0])]
         result = decode(task, device_outputs(task, rows, size), placement, threshold=0.0)
         done = time.perf_counter()
         return result, Timing(*((b - a) * 1e3 for a, b in ((start, prepared), (prepared, ran), (ran, done))))

@@ -15,6 +15,7 @@ from typing import Final
 
 from export.errors import SourceError
 from export.graph import Graph, Node, Ref
+from export.precision import in_single_precision
 from export.source import load
 
 __all__ = ["load_for_inference", "prune_training", "symbol_json"]
@@ -32,13 +33,15 @@ _DETECTIONS: Final = {"_contrib_MultiBoxDetection", "MultiBoxDetection"}
 
 
 def load_for_inference(symbol: Path, params: Path, folder: Path) -> tuple[Graph, Path]:
-    """A saved model without what only training needs, and its symbol file: the one given, or a new one in `folder`.
+    """A saved model without what only training needs, in single precision, and its symbol file.
+
+    The file is the one given, or a new one in `folder`.
 
     Raises:
         SourceError: as `export.source.load` and `prune_training`.
     """
     graph = load(symbol, params)
-    pruned = prune_training(graph)
+    pruned = in_single_precision(prune_training(graph))
     if pruned is graph:
         return graph, symbol
     written = folder / f"inference-{symbol.name}"

@@ -22,7 +22,7 @@ from export.graph import Array, Graph
 from export.passes import optimize
 from export.progress import Bar
 from export.prune import load_for_inference
-from export.translate import DEFAULT_OPSET, input_variable, needed_opset, output_names, walk
+from export.translate import DEFAULT_OPSET, image_channels, input_variable, needed_opset, output_names, walk
 
 __all__ = ["KEY", "convert_raw", "raw_model"]
 
@@ -59,7 +59,7 @@ def convert_raw(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         symbol, params, feeds, facts = _source(args, Path(folder), progress)
         graph, symbol = load_for_inference(symbol, params, Path(folder))
         if not feeds:
-            feeds = {input_variable(graph): _drawn(args.input)}
+            feeds = _inputs(graph, args)
         progress("translating", 1, 3)
         model = raw_model(graph, {name: array.shape for name, array in feeds.items()})
         onnx.checker.check_model(model, full_check=True)
@@ -91,11 +91,13 @@ def _source(
     if unasked:
         raise ExportError(f"a raw graph has no use for {', '.join(unasked)}; leave it out")
     if args.symbol is not None:
-        if args.params is None or args.input is None:
-            raise ExportError("--raw of a saved model also needs --params and --input")
+        if args.params is None or (args.input is None) == (not args.shape):
+            raise ExportError("--raw of a saved model also needs --params, and --input or a --shape for each input")
         return args.symbol, args.params, {}, {"net": args.symbol.name.removesuffix("-symbol.json")}
     if args.net is None:
         raise ExportError("name a zoo net ('gluon-export zoo list'), or give --symbol and --params")
+    if args.shape:
+        raise ExportError("--shape is for a saved model; the zoo knows the inputs of its nets")
     from export import zoo
 
     progress("building the net with MXNet", 0, 3)
@@ -117,8 +119,33 @@ def _source(
     )
 
 
-def _drawn(size: tuple[int, int]) -> Array:
-    return np.random.default_rng(5).normal(size=(1, 3, *size)).astype(np.float32)
+def _inputs(graph: Graph, args: argparse.Namespace) -> dict[str, Array]:
+    """Something to feed, by the name of the variable."""
+    rng = np.random.default_rng(5)
+    if args.input is not None:
+        name = input_variable(graph)
+        return {name: _drawn(rng, set(), (1, image_channels(graph, name), *args.input))}
+    known = graph.free_variables()
+    if unknown := [name for name, _ in args.shape if name not in known]:
+        raise ExportError(f"{graph.origin}: there is no input {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    return {name: _drawn(rng, _readers(graph, name), dims) for name, dims in args.shape}
+
+
+def _readers(graph: Graph, name: str) -> set[str]:
+    """The operators that read an input, and at which place."""
+    return {
+        f"{node.op} {at}" for node in graph.nodes for at, ref in enumerate(node.inputs) if graph.node(ref).name == name
+    }
+
+
+def _drawn(rng: np.random.Generator, readers: set[str], dims: Shape) -> Array:
+    """Rows to look up, regions of the first picture, or numbers as in a normalised picture."""
+    if readers & {"Embedding 0", "take 1", "one_hot 0"}:
+        return rng.integers(0, 2, dims).astype(np.float32)
+    if readers & {"_contrib_ROIAlign 1", "ROIPooling 1"} and dims[-1] == 5:
+        corners = np.sort(rng.uniform(0, 32, (*dims[:-1], 2, 2)), axis=-2).reshape(*dims[:-1], 4)
+        return np.asarray(np.concatenate([np.zeros((*dims[:-1], 1)), corners], axis=-1), np.float32)
+    return rng.normal(size=dims).astype(np.float32)
 
 
 def _compared(symbol: Path, params: Path, feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, Any] | None:

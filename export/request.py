@@ -42,6 +42,8 @@ def request(args: argparse.Namespace, folder: Path, progress: Bar) -> Request:
     given = [word for word, value in _STARTS if getattr(args, value) is not None]
     if len(given) > 1:
         raise ExportError(f"give {' or '.join(given)}, not both")
+    if args.shape:
+        raise ExportError("--shape is for --raw; a bundle has one input, a picture of --input HxW")
     if args.sagemaker is not None:
         progress("unpacking", 0, 1)
         return _sagemaker_model(args, folder)

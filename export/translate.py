@@ -14,7 +14,7 @@ from export.graph import Array, Graph, Node, Ref
 from export.ops import convert
 from export.passes import optimize
 
-__all__ = ["LABEL_SLOTS", "Translation", "batch_of", "input_variable", "translate", "walk"]
+__all__ = ["LABEL_SLOTS", "Translation", "batch_of", "image_channels", "input_variable", "translate", "walk"]
 
 DEFAULT_OPSET = 17
 # Operators that can be written only in a newer opset than the default.
@@ -142,7 +142,7 @@ def input_variable(graph: Graph, wanted: str | None = None) -> str:
         return "data"
     raise SourceError(
         f"{graph.origin}: the input cannot be told: no weights for {', '.join(free[:5]) or 'any variable'}; "
-        "give the parameter file that belongs to this symbol"
+        "give the parameter file that belongs to this symbol, or, for a net of several inputs, --raw with a --shape for each"
     )
 
 
@@ -165,15 +165,20 @@ def image_shapes(
     height, width = input_hw
     if height < 1 or width < 1:
         raise ExportError(f"the input size {height}x{width} is not positive")
-    channels = 3
+    channels = image_channels(graph, name)
+    sizes = (batch, batch) if batch else (1, 2)
+    one, two = ((n, channels, *(() if frames is None else (frames,)), height, width) for n in sizes)
+    return one, two
+
+
+def image_channels(graph: Graph, name: str) -> int:
+    """How many channels the first convolution reads; three where there is none."""
     for node in graph.nodes:
         if node.op == "Convolution" and len(node.inputs) > 1 and graph.node(node.inputs[0]).name == name:
             weight = graph.params.get(graph.node(node.inputs[1]).name)
             if weight is not None and weight.ndim > 1:
-                channels = weight.shape[1] * node.attrs().integer("num_group", 1)
-    sizes = (batch, batch) if batch else (1, 2)
-    one, two = ((n, channels, *(() if frames is None else (frames,)), height, width) for n in sizes)
-    return one, two
+                return int(weight.shape[1]) * node.attrs().integer("num_group", 1)
+    return 3
 
 
 def batch_of(graph: Graph, wanted: int | None) -> int | None:

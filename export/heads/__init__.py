@@ -18,7 +18,7 @@ from export.heads.pose import emit_pose
 from export.heads.pyramid import dispatch_levels
 from export.heads.segmentation import emit_segmentation
 from export.passes import optimize
-from export.translate import DEFAULT_OPSET, batch_of, input_variable, needed_opset
+from export.translate import DEFAULT_OPSET, batch_of, image_channels, input_variable, needed_opset
 
 __all__ = ["TASKS", "Normalization", "finish"]
 
@@ -30,6 +30,7 @@ _HEADS: Final[dict[str, Callable[[Builder, Graph, dict[str, Value], int], None]]
     "pose": emit_pose,
 }
 TASKS: Final = tuple(_HEADS)
+_RGB: Final = 3
 
 
 def finish(
@@ -72,9 +73,15 @@ def finish(
         raise ExportError(f"the task {task!r} is not known; known: {', '.join(TASKS)}")
     graph = dispatch_levels(graph)
     normalization = _normalization(mean, std, scale, offset)
+    name = input_variable(graph, input_name)
+    if (channels := image_channels(graph, name)) != _RGB:
+        raise ExportError(
+            f"{graph.origin}: takes pictures of {channels} channels, those of a bundle have three, RGB; "
+            "--raw writes the bare graph"
+        )
     builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
     image = image_input(builder, input_hw, normalization, batch=batch_of(graph, batch))
-    _HEADS[task](builder, graph, {input_variable(graph, input_name): image}, len(labels))
+    _HEADS[task](builder, graph, {name: image}, len(labels))
     optimize(builder.program)
     return builder.program.to_model(name=graph.origin)
 

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from export.graph import Graph, Ref
 from export.heads.pairs import Suppression
 
-__all__ = ["ancestors", "bypass", "suppression_of", "the_only"]
+__all__ = ["ancestors", "bypass", "ends_in_sigmoid", "suppression_of", "the_only"]
 
 # What passes a value on as it is, or only gives it another shape.
-_TRANSPARENT = {"Flatten", "Reshape", "reshape", "Dropout", "identity", "_copy", "BlockGrad", "expand_dims", "squeeze"}
+_TRANSPARENT = {
+    "Flatten", "Reshape", "reshape", "Dropout", "identity", "_copy", "BlockGrad", "MakeLoss", "make_loss", "expand_dims",
+    "squeeze", "Cast", "cast", "amp_cast",
+}  # fmt: skip
 
 
 def ancestors(graph: Graph, start: int, *, stop: Iterable[int] = ()) -> set[int]:
@@ -39,6 +42,12 @@ def bypass(graph: Graph, ref: Ref) -> int:
     while graph.node(ref).op in _TRANSPARENT:
         ref = graph.node(ref).inputs[0]
     return ref.node
+
+
+def ends_in_sigmoid(graph: Graph) -> bool:
+    """Whether the first output is a probability for each class on its own."""
+    last = graph.nodes[bypass(graph, graph.heads[0])]
+    return last.op in {"sigmoid", "LogisticRegressionOutput"} or last.values.get("act_type") == "sigmoid"
 
 
 def suppression_of(graph: Graph, nms: int, *, rows: int | None) -> Suppression:

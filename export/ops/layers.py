@@ -31,6 +31,11 @@ def convolution(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     stride, dilate, pad = _spatial(attrs, kernel)
     attrs.integer("num_filter")
     biased = not attrs.boolean("no_bias", default=False)
+    group = attrs.integer("num_group", 1)
+    wanted, given = inputs[1].shape[1] * group, inputs[0].shape[1]
+    if wanted != given:
+        # Nothing of ONNX's checks this, and a pass that scales the weights would stretch them.
+        raise attrs.refuse(f"its weights read {wanted} channels, its input has {given}")
     return b.op(
         "Conv",
         *inputs[: 3 if biased else 2],
@@ -38,7 +43,7 @@ def convolution(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         strides=list(stride),
         dilations=list(dilate),
         pads=[*pad, *pad],
-        group=attrs.integer("num_group", 1),
+        group=group,
     )
 
 

@@ -52,10 +52,16 @@ def checkpoint(symbol, shapes: Mapping[str, tuple[int, ...]], prefix: Path, epoc
         module.save_checkpoint(str(prefix), epoch)
 
 
-def classifier_symbol(classes: int = 5):
-    """The start and the end of the image-classification algorithm's ResNet: `bn_data`, convolutions, `softmax`."""
+def classifier_symbol(classes: int = 5, *, half: bool = False):
+    """The start and the end of the image-classification algorithm's ResNet: `bn_data`, convolutions, `softmax`.
+
+    With `precision_dtype=float16` (`half`) it casts the picture first and the scores last.
+    """
     sym = mxnet().sym
-    x = sym.BatchNorm(sym.Variable("data"), fix_gamma=True, eps=2e-5, momentum=0.9, name="bn_data")
+    x = sym.Variable("data")
+    if half:
+        x = sym.Cast(x, dtype="float16")
+    x = sym.BatchNorm(x, fix_gamma=True, eps=2e-5, momentum=0.9, name="bn_data")
     for n in range(2):
         x = sym.Convolution(
             x, num_filter=8 * (n + 1), kernel=(3, 3), stride=(2, 2), pad=(1, 1), no_bias=True, name=f"conv{n}"
@@ -63,7 +69,10 @@ def classifier_symbol(classes: int = 5):
         x = sym.BatchNorm(x, fix_gamma=False, eps=2e-5, momentum=0.9, name=f"bn{n}")
         x = sym.Activation(x, act_type="relu", name=f"relu{n}")
     x = sym.Flatten(sym.Pooling(x, global_pool=True, kernel=(7, 7), pool_type="avg", name="pool1"))
-    return sym.SoftmaxOutput(sym.FullyConnected(x, num_hidden=classes, name="fc1"), name="softmax")
+    x = sym.FullyConnected(x, num_hidden=classes, name="fc1")
+    if half:
+        x = sym.Cast(x, dtype="float32")
+    return sym.SoftmaxOutput(x, name="softmax")
 
 
 def ssd_training_symbol(classes: int = 3, topk: int = 50):

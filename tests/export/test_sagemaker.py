@@ -8,12 +8,14 @@ import tarfile
 import numpy as np
 import pytest
 import sagemaker_models as models
+from saved_models import params_bytes
 
 from edge.bundle.bundle import read_bundle
 from export import heads, sagemaker, source, zoo
 from export.archive import unpack
 from export.cli import main
 from export.errors import ExportError, SourceError
+from export.params import read_params
 from export.prune import prune_training
 from export.verify import verify
 
@@ -47,6 +49,27 @@ def test_convert_when_an_image_classification_archive_is_given_then_the_bundle_e
     spec = bundle.manifest.input
     assert (bundle.manifest.task, spec.height, spec.width, bundle.labels) == ("classification", 64, 64, tuple("abcde"))
     assert bundle.manifest.source.normalization == {"scale": 1.0, "offset": 0.0}
+    assert main(["verify", str(tmp_path / "b")]) == 0
+
+
+def test_convert_when_training_was_in_half_precision_then_the_bundle_equals_mxnet_in_single(classifier, tmp_path):
+    with tarfile.open(classifier) as tar:
+        weights = read_params(tar.extractfile("image-classification-0030.params").read(), "it")
+    halved = {
+        f"{'aux' if 'moving' in name else 'arg'}:{name}": array.astype("<f4" if "bn" in name else "<f2")
+        for name, array in weights.items()
+    }
+    archive = _repacked(
+        classifier,
+        tmp_path,
+        **{
+            "image-classification-0030.params": params_bytes(halved),
+            "image-classification-symbol.json": models.classifier_symbol(half=True).tojson().encode(),
+        },
+    )
+    _converted(archive, tmp_path / "b")
+    symbol = json.loads((tmp_path / "b" / "source" / "model-symbol.json").read_text())
+    assert {node["attrs"]["dtype"] for node in symbol["nodes"] if node["op"] == "Cast"} == {"float32"}
     assert main(["verify", str(tmp_path / "b")]) == 0
 
 
