@@ -73,7 +73,7 @@ def test_convert_when_a_saved_model_is_wanted_raw_then_outputs_are_mxnets_own(tm
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["--symbol", "s.json", "--raw"], "--params and --input"),
+        (["--symbol", "s.json", "--raw"], "--params, and --input or"),
         (["--raw"], "name a zoo net"),
         (["mobilenet0.25", "--random", "1", "--raw", "--labels", "a,b"], "no use for --labels"),
     ],
