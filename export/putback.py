@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import onnx
 
 from edge.bundle.bundle import Bundle
 from edge.results import Detections, Instances, Result
@@ -29,6 +30,10 @@ class Candidate(Protocol):
     @property
     def bundle(self) -> Bundle:
         """The float bundle."""
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """What is quantized: the float bundle's graph, prepared."""
 
     @property
     def method(self) -> str:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx
-
 from edge.bundle.bundle import Bundle
 from export.calibrate import Reader, spread
 from export.gate import Accuracy, Judge, Verdict, holds
@@ -16,7 +14,7 @@ from export.half import halving
 from export.noise import layer_noise
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
-from export.putback import PROBES, Sensitivity, Tried, put_back
+from export.putback import PROBES, Candidate, Sensitivity, Tried, put_back
 from export.quantize import Calibrated, Kernels, Quantized, Scheme, calibrate
 from export.truth import Dataset
 
@@ -80,21 +78,17 @@ def settle(
             break
     assert best is not None  # noqa: S101  there is at least one method
     accuracy, calibrated, quantized = best
-    ranking: list[Sensitivity] = []
-    if not holds(accuracy, max_drop):
-        quantized, ranking = put_back(
-            calibrated,
-            (accuracy, quantized),
-            judge,
-            used,
-            max_drop=max_drop,
-            steps=steps,
-            tried=tried,
-            progress=progress,
-        )
-    verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
-    on = _Judged(len(used), len(held_out), labelled=data is not None, fitted=held_out == used)
-    return _settled(calibrated.model, quantized, verdict, on, tried, ranking, images, progress)
+    return _settled(
+        calibrated,
+        (accuracy, quantized),
+        judge,
+        _Pictures(images, used, len(held_out), labelled=data is not None, fitted=held_out == used),
+        tried,
+        max_drop=max_drop,
+        min_speedup=min_speedup,
+        steps=steps,
+        progress=progress,
+    )
 
 
 def halve(
@@ -117,54 +111,67 @@ def halve(
     judge = Judge(bundle, images, data=data, progress=progress)
     quantized = candidate.quantize()
     accuracy = judge.accuracy(quantized.bundle)
-    tried = [Tried(candidate.method, 0, 0.0, accuracy.drop)]
-    ranking: list[Sensitivity] = []
-    if not holds(accuracy, max_drop):
-        quantized, ranking = put_back(
-            candidate,
-            (accuracy, quantized),
-            judge,
-            images,
-            max_drop=max_drop,
-            steps=steps,
-            tried=tried,
-            progress=progress,
-        )
-    verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
-    on = _Judged(len(images), len(images), labelled=data is not None, fitted=data is None)
-    return _settled(candidate.model, quantized, verdict, on, tried, ranking, images, progress)
+    return _settled(
+        candidate,
+        (accuracy, quantized),
+        judge,
+        _Pictures(images, images, len(images), labelled=data is not None, fitted=data is None),
+        [Tried(candidate.method, 0, 0.0, accuracy.drop)],
+        max_drop=max_drop,
+        min_speedup=min_speedup,
+        steps=steps,
+        progress=progress,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """How many pictures calibrated and judged; `labelled` when the truth is known, `fitted` when they are the same."""
+class _Pictures:
+    """All of them, and which calibrated; `labelled` when the truth is known, `fitted` when the same ones judge."""
 
-    calibrated: int
+    all: Sequence[Path]
+    calibrated: Sequence[Path]
     held_out: int
     labelled: bool
     fitted: bool
 
 
 def _settled(
-    before: onnx.ModelProto,
-    quantized: Quantized,
-    verdict: Verdict,
-    judged: _Judged,
-    tried: Sequence[Tried],
-    ranking: Sequence[Sensitivity],
-    images: Sequence[Path],
+    candidate: Candidate,
+    start: tuple[Accuracy, Quantized],
+    judge: Judge,
+    pictures: _Pictures,
+    tried: list[Tried],
+    *,
+    max_drop: float,
+    min_speedup: float,
+    steps: int,
     progress: Progress,
 ) -> Settled:
+    """`start` is the candidate with all layers quantized; layers are put back where it does not hold."""
+    accuracy, quantized = start
+    ranking: list[Sensitivity] = []
+    if not holds(accuracy, max_drop):
+        quantized, ranking = put_back(
+            candidate,
+            start,
+            judge,
+            pictures.calibrated,
+            max_drop=max_drop,
+            steps=steps,
+            tried=tried,
+            progress=progress,
+        )
+    verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
     progress("comparing layers", 0, 1)
-    probes = Reader(quantized.source, spread(images, PROBES))
+    probes = Reader(quantized.source, spread(pictures.all, PROBES))
     report = {
         **quantized.report,
-        "calibrated_on": judged.calibrated,
-        "judged_on": "labelled data" if judged.labelled else f"{judged.held_out} pictures",
-        "judged_on_calibration_images": not judged.labelled and judged.fitted,
+        "calibrated_on": len(pictures.calibrated),
+        "judged_on": "labelled data" if pictures.labelled else f"{pictures.held_out} pictures",
+        "judged_on_calibration_images": not pictures.labelled and pictures.fitted,
         "tried": [one.to_json() for one in tried],
         "sensitivity": [one.to_json() for one in ranking],
-        "layers": layer_noise(before, quantized.unshaped, probes.each),
+        "layers": layer_noise(candidate.model, quantized.unshaped, probes.each),
         "gate": verdict.to_json(),
     }
     return Settled(quantized, verdict, report)
