@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.runtimes.runtime import Graph, Settings, UnavailableError, first_line
 
-__all__ = ["CPU", "OnnxRuntime", "load", "onnxruntime", "session_options"]
+__all__ = ["CPU", "OnnxRuntime", "forget_model", "load", "onnxruntime", "session_options"]
 
 CPU = "CPUExecutionProvider"
 
@@ -60,6 +60,13 @@ class OnnxRuntime:
         return found
 
 
+def forget_model(session: Any) -> Any:
+    """The same session, without the file's bytes that it keeps to be made anew with other providers, which it never is."""
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = None  # noqa: SLF001 - it has no other way
+    return session
+
+
 def load(
     model: bytes,
     provider: str,
@@ -86,7 +93,7 @@ def load(
         chain.append(CPU)
     try:
         # Without its own fall-back, which goes on with another provider and says so on standard output only.
-        made = ort.InferenceSession(model, session, providers=chain, enable_fallback=0)
+        made = forget_model(ort.InferenceSession(model, session, providers=chain, enable_fallback=0))
     except Exception as e:  # onnxruntime raises bare classes of its own, without a common base
         raise UnavailableError(first_line(e)) from e
     if made.get_providers()[0] != provider:

@@ -5,7 +5,7 @@ import importlib
 import json
 from typing import Any
 
-from edge.runtimes.onnx import OnnxRuntime, onnxruntime, session_options
+from edge.runtimes.onnx import OnnxRuntime, forget_model, onnxruntime, session_options
 from edge.runtimes.runtime import Runtime, Settings, UnavailableError, first_line
 
 __all__ = ["openvino_plugin"]
@@ -24,7 +24,7 @@ def openvino_plugin(model: bytes, settings: Settings) -> Runtime:
     options = session_options(ort, settings)
     try:
         options.add_provider_for_devices(devices[:1], _options(settings))
-        session = ort.InferenceSession(model, options, enable_fallback=0)
+        session = forget_model(ort.InferenceSession(model, options, enable_fallback=0))
     except Exception as e:  # onnxruntime raises bare classes of its own, without a common base
         raise UnavailableError(first_line(e)) from e
     if name not in session.get_providers():

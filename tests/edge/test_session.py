@@ -215,6 +215,11 @@ def test_low_memory_computes_the_same(bundle):
         np.testing.assert_array_equal(small.infer(images)[name], value)
 
 
+def test_session_that_is_loaded_does_not_keep_the_models_file(bundle):
+    kept = vars(Session(bundle)._runtime._session).values()
+    assert not any(isinstance(value, bytes) for value in kept)
+
+
 def test_compiled_models_of_two_bundles_are_kept_apart(tmp_path, bundle):
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("needs openvino")
