@@ -20,7 +20,7 @@ __all__ = ["fill_blocks"]
 
 _BLOCK = 16
 _WORTH = (
-    100  # values that are computed faster, for each weight added: with fewer the file grows more than the time shrinks
+    60  # values that are computed faster, for each weight added: with fewer the file grows more than the time shrinks
 )
 
 

@@ -7,13 +7,15 @@ The pairs stand where onnxruntime fuses them into integer kernels: convolution (
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from export.ends import levels_for
+from export.ends import Levels, levels_for, side_by_side
 from export.observe import Observed
 from export.regions import Region, clip_bounds, constants_of, data_inputs, replace_nodes
 from export.rounding import Rounder
@@ -40,6 +42,25 @@ def insert_qdq(
     average.
     """
     return _Writer(model, region, observed, rounder, signed=signed, per_channel=per_channel).write()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A head's last convolution in steps of its `levels`, with its copies behind one another, for `result`.
+
+    `weights` is the name of one copy's; `steps` and `grains` are what one of the integers of weights and bias is worth.
+    """
+
+    result: str
+    levels: Levels
+    weights: str
+    steps: NDArray[np.float64]
+    bias: NDArray[np.int32]
+    grains: NDArray[np.float64]
+
+    @property
+    def channels(self) -> int:
+        return len(self.steps) // self.levels.copies
 
 
 class _Writer:
@@ -71,6 +92,11 @@ class _Writer:
         self.numbers = itertools.count()
         self.held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.produced_in_8_bits = {n for i in region.nodes for n in self.graph.node[i].output}
+        self.levels = {i: self._levels(i) for i in region.ends}
+        shapes = {i: self.constants[self.graph.node[i].input[1]].dims for i in region.ends}
+        self.lots = side_by_side(
+            self.graph.node, {i: (dims[0] * self.levels[i].copies, *dims[1:]) for i, dims in shapes.items()}
+        )
         for node in self.graph.node:  # see export.front
             if node.op_type == "DequantizeLinear":
                 factor, zero = (self._array(name).item() for name in node.input[1:3])
@@ -101,7 +127,8 @@ class _Writer:
             if name in sources:
                 node.input[k] = self._in_8_bits(name)
         if i in self.region.ends:
-            self._end(node, self._layer(node, sources[0]))
+            if i in self.lots:
+                self._heads(node, [self._head(self.graph.node[k], self.levels[k]) for k in self.lots[i]])
             return
         if i in self.region.cores:
             self._weights(node, self._layer(node, sources[0]))
@@ -183,35 +210,55 @@ class _Writer:
         if found.bias is not None:
             node.input.append(self._dequantized(found.bias, found.bias_steps, 0))
 
-    def _end(self, node: onnx.NodeProto, layer: Layer) -> None:
-        """Append a head's last convolution; see `export.ends`."""
-        found = integer_weights(layer, self.rounder, per_channel=self.per_channel)
-        channels = len(layer.weights)
-        levels = levels_for(*self.ranges[layer.name], channels=channels)
-        copies = range(levels.copies)
-        weights = self._constant(found.weights)
-        if levels.copies > 1:
-            repeated = self._fresh()
-            self.nodes.append(helper.make_node("Concat", [weights for _ in copies], [repeated], axis=0))
-            weights = repeated
+    def _levels(self, i: int) -> Levels:
+        node = self.graph.node[i]
+        channels = self.constants[node.input[1]].dims[0]
+        return levels_for(*self.ranges[node.output[0]], channels=channels, compared=i not in self.region.offsets)
+
+    def _head(self, node: onnx.NodeProto, levels: Levels) -> _Head:
+        found = integer_weights(self._layer(node, node.input[0]), self.rounder, per_channel=self.per_channel)
+        channels, copies = len(found.weights), range(levels.copies)
         steps, grain = (np.broadcast_to(v, channels) for v in (found.steps, found.bias_steps))
         bias = np.zeros(channels) if found.bias is None else found.bias.astype(np.float64)
         shifted = np.concatenate([bias + levels.shift(k) / grain for k in copies])
-        whole = np.clip(np.rint(shifted), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
-        node.input[1] = self._real(weights, np.tile(steps, levels.copies), np.zeros(len(whole), np.int8), axis=0)
+        return _Head(
+            node.output[0],
+            levels,
+            self._constant(found.weights),
+            np.tile(steps / levels.step, levels.copies),
+            np.clip(np.rint(shifted), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32),
+            np.tile(grain / levels.step, levels.copies),
+        )
+
+    def _heads(self, node: onnx.NodeProto, heads: Sequence[_Head]) -> None:
+        """Append the last convolutions of heads as one, `node`; see `export.ends`."""
+        weights = [head.weights for head in heads for _ in range(head.levels.copies)]
+        if len(weights) > 1:
+            weights, repeated = [self._fresh()], weights
+            self.nodes.append(helper.make_node("Concat", repeated, weights, axis=0))
+        steps = np.concatenate([head.steps for head in heads])
+        node.input[1] = self._real(weights[0], steps, np.zeros(len(steps), np.int8), axis=0)
         del node.input[2:]
-        node.input.append(self._real(self._constant(whole), np.tile(grain, levels.copies), None, axis=0))
-        result, node.output[0] = node.output[0], self._fresh()
+        bias = self._constant(np.concatenate([head.bias for head in heads]))
+        node.input.append(self._real(bias, np.concatenate([head.grains for head in heads]), None, axis=0))
+        node.output[0], stored = self._fresh(), self._fresh()
         lowest, kind = (-128, np.int8) if self.signed else (0, np.uint8)
-        unit = [self._constant(np.array(levels.step, np.float32)), self._constant(np.array(lowest, kind))]
-        stored = self._fresh()
+        unit = [self._constant(np.array(1, np.float32)), self._constant(np.array(lowest, kind))]
         self.nodes += [node, helper.make_node("QuantizeLinear", [node.output[0], *unit], [stored])]
-        own = np.repeat([levels.zero_point(k) + lowest for k in copies], channels).astype(kind)
-        real = self._real(stored, np.full(len(own), levels.step), own, axis=1)
-        parts = [self._fresh() for _ in copies]
-        sizes = self._constant(np.full(levels.copies, channels, np.int64))
-        self.nodes.append(helper.make_node("Split", [real, sizes], parts, axis=1))
-        self.nodes.append(helper.make_node("Sum", parts, [result]))
+        copies = [(head, k) for head in heads for k in range(head.levels.copies)]
+        sizes = [head.channels for head, _ in copies]
+        units = np.repeat([head.levels.step for head, _ in copies], sizes)
+        zeros = np.repeat([head.levels.zero_point(k) + lowest for head, k in copies], sizes)
+        real = self._real(stored, units, zeros.astype(kind), axis=1)
+        if len(copies) == 1:
+            self.nodes[-1].output[0] = heads[0].result
+            return
+        parts = [head.result if head.levels.copies == 1 else self._fresh() for head, _ in copies]
+        self.nodes.append(helper.make_node("Split", [real, self._constant(np.array(sizes, np.int64))], parts, axis=1))
+        for head in heads:
+            if head.levels.copies > 1:
+                own = [part for part, (of, _) in zip(parts, copies, strict=True) if of is head]
+                self.nodes.append(helper.make_node("Sum", own, [head.result]))
 
     def _real(self, stored: str, scales: NDArray[np.float64], zeros: NDArray[np.generic] | None, *, axis: int) -> str:
         """`stored` made float, with a scale and a zero point (0 where there are none) for each index of `axis`."""

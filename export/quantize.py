@@ -251,12 +251,17 @@ def _check(before: onnx.ModelProto, after: onnx.ModelProto, region: Region) -> N
     def reads_8_bits(node: onnx.NodeProto) -> bool:
         return all(name in made and made[name].op_type == "DequantizeLinear" for name in data_inputs(node, constants))
 
-    found = Counter(n.op_type for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and reads_8_bits(n))
     integers = {t.name for t in after.graph.initializer if t.data_type == onnx.TensorProto.INT8}
-    weighted = [n for n in after.graph.node if n.op_type in {"Conv", "Gemm", "MatMul"} and n.input[1] in made]
-    # A head's weights may be repeated on their way (export.ends).
-    stored = [made[n.input[1]].input[0] for n in weighted]
-    int8 = sum((made[name].input[0] if name in made else name) in integers for name in stored)
+    found: Counter[str] = Counter()
+    int8 = 0
+    for node in after.graph.node:
+        if node.op_type in {"Conv", "Gemm", "MatMul"}:
+            source = made.get(node.input[1])
+            # Those of heads may be repeated on their way, and stand behind one another (export.ends).
+            repeated = made.get(source.input[0]) if source is not None else None
+            weights = set(repeated.input if repeated is not None else source.input[:1] if source is not None else ())
+            found[node.op_type] += max(1, len(weights)) if reads_8_bits(node) else 0
+            int8 += len(weights & integers)
     wanted = Counter(before.graph.node[i].op_type for i in region.cores)
     if int8 != len(region.cores) or any(found[op] < n for op, n in wanted.items()):
         raise ExportError(

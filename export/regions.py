@@ -31,6 +31,7 @@ COMPUTES = frozenset({"Add", "Mul", "AveragePool", "GlobalAveragePool", "LeakyRe
 SATURATES = frozenset({"Relu", "Clip"})
 _SEVERAL = frozenset({"Add", "Mul", "Concat", "Sub", "Div", "Max", "Min", "Sum"})
 # Beyond these, values are indices and shapes, no activations.
+_PICKS = frozenset({"Gather", "GatherND", "GatherElements"})
 _BARRIERS = frozenset({"Shape", "Size", "NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero"})
 _CORES = frozenset({"Conv", "Gemm", "MatMul"})
 _FUSABLE = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul"})
@@ -42,7 +43,8 @@ class Region:
 
     `cores` are those with weights; `fused` maps a Relu or Clip to the node whose saturation replaces it; `float_out`
     are products whose result nobody reads in 8 bits, for they can give float themselves; `ends` are the convolutions
-    whose result leaves the region for good (a head's boxes, scores, masks); `kept_float` says why a core (by its
+    whose result leaves the region for good (a head's boxes, scores, masks), `offsets` those of them that are only
+    picked from, where others said where (a box's distance from its anchor); `kept_float` says why a core (by its
     output's name) stays float.
     """
 
@@ -51,6 +53,7 @@ class Region:
     fused: dict[int, int]
     float_out: frozenset[int]
     ends: frozenset[int]
+    offsets: frozenset[int]
     kept_float: dict[str, str]
 
 
@@ -95,7 +98,21 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
     float_out = frozenset(i for i in products if graph.node[i].output[0] not in in_8_bits)
     rectified = set(fused.values())
     ends = frozenset(i for i in cores if graph.node[i].op_type == "Conv" and i not in before and i not in rectified)
-    return Region(frozenset(nodes), tuple(cores), fused, float_out, ends, kept)
+    offsets = frozenset(i for i in ends if _only_picked(graph, constants, graph.node[i].output[0]))
+    return Region(frozenset(nodes), tuple(cores), fused, float_out, ends, offsets, kept)
+
+
+def _only_picked(graph: onnx.GraphProto, constants: Constants, name: str) -> bool:
+    """Whether of these values only some are ever taken, by an index that comes from elsewhere, and none is compared."""
+    names = {name}
+    for node in graph.node:
+        if names.isdisjoint(node.input):
+            continue
+        if node.op_type in CARRIES and not names.isdisjoint(data_inputs(node, constants)):
+            names.update(node.output)
+        elif node.op_type not in _PICKS or not names.isdisjoint(node.input[1:]):
+            return False
+    return names.isdisjoint(o.name for o in graph.output)
 
 
 def constants_of(graph: onnx.GraphProto) -> Constants:

@@ -96,10 +96,11 @@ def colour_net(seed: int = 1) -> onnx.ModelProto:
     return net.model("classification")
 
 
-def square_net(task: str = "detection") -> onnx.ModelProto:
+def square_net(task: str = "detection", *, heads: int = 1) -> onnx.ModelProto:
     """Finds red and green squares on an 8-pixel grid; the decoding after the last convolution is all float.
 
-    For instances, everything in the box is the object.
+    For instances, everything in the box is the object. With two heads, scores and offsets are of convolutions of
+    their own, and an offset is taken where a score says.
     """
     net = Net()
     look = np.zeros((3, 3, CELL, CELL), np.float32)
@@ -109,23 +110,26 @@ def square_net(task: str = "detection") -> onnx.ModelProto:
     head = np.zeros((6, 3, 1, 1), np.float32)
     head[0, :2, 0, 0], head[1, :2, 0, 0] = (1, -0.5), (-0.5, 1)  # scores of red and green
     head[2:, 2, 0, 0] = (-0.3, -0.2, 0.2, 0.3)  # blue moves the edges out
-    raw = net.add("Reshape", net.add("Transpose", net.conv(x, head), perm=[0, 2, 3, 1]), np.array([0, -1, 6]))
+    split = [slice(0, 6)] if heads == 1 else [slice(0, 2), slice(2, 6)]
+    raw = [
+        net.add("Reshape", net.add("Transpose", net.conv(x, head[part]), perm=[0, 2, 3, 1]), np.array([0, -1, n]))
+        for part, n in zip(split, (6,) if heads == 1 else (2, 4), strict=True)
+    ]
     ends = np.array([8, 8]), np.array([2])
-    scores = net.add(
-        "Sigmoid", net.add("Sub", net.add("Slice", raw, np.array([0]), np.array([2]), ends[1]), np.float32(5))
-    )
-    offsets = net.add("Slice", raw, np.array([2]), np.array([6]), ends[1])
+    logits = raw[0] if heads == 2 else net.add("Slice", raw[0], np.array([0]), np.array([2]), ends[1])
+    scores = net.add("Sigmoid", net.add("Sub", logits, np.float32(5)))
+    offsets = raw[1] if heads == 2 else net.add("Slice", raw[0], np.array([2]), np.array([6]), ends[1])
     grid = np.arange(0, SIDE, CELL, dtype=np.float32)
     corner = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     cells = np.concatenate([corner, corner + CELL], axis=1)[None]
-    boxes = net.add("Add", offsets, cells)
     best = net.add("ReduceMax", scores, axes=[2], keepdims=0)
     label = net.add("ArgMax", scores, axis=2, keepdims=0)
     net.add("TopK", best, np.array([8]), out="scores", outs=2)
     where = net.nodes[-1].output[1]
     net.add("GatherElements", label, where, axis=1, out="labels")
     index = net.add("Expand", net.add("Unsqueeze", where, np.array([2])), np.array([1, 1, 4]))
-    net.add("GatherElements", boxes, index, axis=1, out="boxes")
+    anchors = net.add("GatherElements", cells, index, axis=1)
+    net.add("Add", net.add("GatherElements", offsets, index, axis=1), anchors, out="boxes")
     found = net.add("Cast", net.add("Greater", "scores", np.float32(0.05)), to=TensorProto.INT64)
     net.add("ReduceSum", found, np.array([1]), keepdims=0, out="count")
     if task == "instances":

@@ -4,8 +4,7 @@ import pytest
 from models import bundle_of, square_net, square_pictures
 
 from export.calibrate import images
-from export.ends import levels_for
-from export.headroom import headroom
+from export.ends import levels_for, side_by_side
 from export.quantize import calibrate
 
 
@@ -23,15 +22,64 @@ def test_levels_when_the_copies_saturate_one_after_the_other_then_their_sum_is_t
     assert ((np.zeros(1) + levels.zero - zero) * levels.step == 0).all()
 
 
-def test_headroom_when_each_picture_reaches_the_limit_is_none():
-    assert headroom(np.full((10, 4), 3.0)) == 1.0
-    assert headroom(np.zeros((5, 2))) == headroom(np.ones((1, 2))) == 1.0
+def test_levels_when_nothing_is_compared_with_the_values_then_one_copy_is_enough():
+    assert levels_for(-1.0, 1.0, channels=4, compared=False).copies == 1
 
 
-def test_headroom_when_each_picture_sets_a_record_of_its_own_is_what_the_others_would_miss():
-    peaks = np.eye(6) * 0.3 + 1.0  # picture i goes 1.3 times as far as all others, in channel i
-    assert headroom(peaks) == pytest.approx(1.3)
-    assert headroom(np.eye(6) * 9 + 1.0) == 1.5
+def _convolution(source, *, stride=1, group=1):
+    return onnx.helper.make_node("Conv", [source, "w"], ["y"], group=group, strides=[stride, stride])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shapes", "lots"),
+    [
+        ([_convolution("x")] * 2, [(24, 8, 3, 3)] * 2, [[0, 1]]),  # 3 blocks of 16 instead of 4
+        ([_convolution("x")] * 2, [(16, 8, 3, 3), (32, 8, 3, 3)], [[0], [1]]),  # 3 either way
+        ([_convolution("x")] * 2, [(24, 8, 3, 3), (24, 8, 1, 1)], [[0], [1]]),
+        ([_convolution("x"), _convolution("z")], [(24, 8, 3, 3)] * 2, [[0], [1]]),
+        ([_convolution("x"), _convolution("x", stride=2)], [(24, 8, 3, 3)] * 2, [[0], [1]]),
+        ([_convolution("x", group=2)] * 2, [(24, 8, 3, 3)] * 2, [[0], [1]]),
+        ([_convolution("x"), _convolution("z"), _convolution("x")], [(8, 8, 1, 1)] * 3, [[0, 2], [1]]),
+    ],
+)
+def test_heads_when_written_as_one_then_they_read_alike_and_fill_fewer_blocks(nodes, shapes, lots):
+    assert sorted(side_by_side(nodes, dict(enumerate(shapes))).values()) == lots
+
+
+@pytest.mark.parametrize("scheme", ["u8s8", "s8s8"])
+def test_heads_of_one_tensor_when_they_become_one_convolution_then_each_keeps_its_steps(tmp_path, scheme):
+    square_pictures(tmp_path / "squares", 12)
+    pictures = images(tmp_path / "squares")
+    found = []
+    for heads in (1, 2):
+        bundle = bundle_of(square_net(heads=heads), "detection", ("red", "green"))
+        calibrated = calibrate(bundle, pictures, scheme=scheme)
+        quantized = calibrated.quantize().model
+        found.append(agree_with_float(calibrated, quantized))
+        convolutions = [n for n in quantized.graph.node if n.op_type == "Conv"]
+        made = {o: n for n in quantized.graph.node for o in n.output}
+        weights = made[made[convolutions[-1].input[1]].input[0]]
+        # Scores stand there twice, offsets once.
+        assert [list(weights.input).count(name) for name in dict.fromkeys(weights.input)] == [[2], [2, 1]][heads - 1]
+        assert len(convolutions) == 2
+    assert found[1]["scores"] <= found[0]["scores"] + 0.01
+    assert found[1]["boxes"] <= 0.1  # pixels
+
+
+def agree_with_float(calibrated, quantized):
+    """The largest difference of each output from the float model's, over the pictures."""
+    import onnxruntime as ort
+
+    sessions = [
+        ort.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"])
+        for m in (calibrated.model, quantized)
+    ]
+    worst = {"scores": 0.0, "boxes": 0.0}
+    for tensor in calibrated.reader.each("test"):
+        found, wanted = (s.run(list(worst), {"image": tensor}) for s in reversed(sessions))
+        for name, a, b in zip(worst, found, wanted, strict=True):
+            worst[name] = max(worst[name], float(np.abs(a - b)[wanted[0] > 0.3].max(initial=0)))
+    return worst
 
 
 @pytest.mark.parametrize("scheme", ["u8s8", "s8s8"])
