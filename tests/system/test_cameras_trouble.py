@@ -118,6 +118,32 @@ def test_run_when_nothing_moves_then_the_model_rests_and_a_switch_wakes_it(broke
     subscriber.wait_for("/health", lambda h: h["cameras"]["c"]["inferred"] > before + 10)
 
 
+def test_run_when_a_stream_stays_away_then_every_rung_is_told_with_its_reason_up_to_the_owners_command(
+    broker, listen, run_agent, config, tmp_path
+):
+    camera = HttpCamera(lambda n: draw_pattern(n, np.empty((120, 160, 3), np.uint8)), fps=25)
+    done = tmp_path / "reset"
+    recovery = f'recovery_command = ["touch", "{done}"]\nrecovery_after_s = 5\nrecovery_per_day = 1'
+    try:
+        subscriber = listen(broker)
+        run_agent(config(broker, f'[cameras.c]\nsource = "{camera.url}"\n{recovery}'))
+        subscriber.wait_for("c/state", lambda s: s["state"] == "online")
+        camera.set("drop")
+        subscriber.wait_for("c/state", lambda s: s["step"] == "command")
+        assert done.exists()
+        camera.set("none")
+        subscriber.wait_for("c/state", lambda _: subscriber.payloads("c/state")[-1]["state"] == "online")
+    finally:
+        camera.close()
+    told = [s for s in subscriber.payloads("c/state") if s["state"] == "offline"]
+    assert [s["step"] for s in told][:4] == ["reopen", "restart", "down", "command"]
+    does = ["opening it again", "starting its reader anew", "it is down", "ran touch, which ended with 0"]
+    for state, words in zip(told, does, strict=False):
+        why, _, doing = state["reason"].partition("; ")
+        assert why
+        assert words in doing
+
+
 def test_run_when_a_stream_freezes_and_truncates_then_health_counts_what_was_not_looked_at(
     broker, listen, run_agent, config
 ):
