@@ -26,7 +26,7 @@ from export.source import load
 from export.translate import translate
 from export.zoo import Saved
 
-__all__ = ["measure"]
+__all__ = ["measure", "saved_net"]
 
 # Each family, small inputs so that building them does not take the day: neither side's time depends on the size.
 NETS = {
@@ -90,7 +90,7 @@ def _summary(ratios: list[float], nets: int) -> dict[str, Any]:
 
 
 def _row(name: str, exporter: Exporter) -> dict[str, Any]:
-    saved = _saved(name)
+    saved = saved_net(name, NETS[name])
     theirs, ours, why = [], [], ""
     nodes = 0
     for _ in range(ROUNDS):
@@ -111,15 +111,15 @@ def _row(name: str, exporter: Exporter) -> dict[str, Any]:
     }
 
 
-def _saved(name: str) -> Saved:
-    """The net's files in build/, kept for the next run."""
+def saved_net(name: str, input_hw: tuple[int, int] | None) -> Saved:
+    """A zoo net's files in build/, with random weights, kept for the next run."""
     folder = _STATE.parent / name
     kept = folder / "meta.json"
     if kept.is_file():
         meta = json.loads(kept.read_text())
         return Saved(folder / f"{name}-symbol.json", folder / f"{name}-0000.params", meta)
     print(f"building {name}...", file=sys.stderr, flush=True)
-    saved = zoo.build(name, out_dir=folder, random_seed=1, input_hw=NETS[name])
+    saved = zoo.build(name, out_dir=folder, random_seed=1, input_hw=input_hw)
     kept.write_text(json.dumps(saved.meta))
     return saved
 
