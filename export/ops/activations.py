@@ -48,7 +48,7 @@ def _prelu(b: Builder, x: Value, slope: Value) -> Value:
     return b.op("PRelu", x, slope)
 
 
-@converts("Dropout", "BlockGrad", "_copy", "identity", "MakeLoss", "make_loss")
+@converts("Dropout", "BlockGrad", "_copy", "identity", "MakeLoss", "make_loss", "_np_copy")
 def identity(_: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Nothing happens at inference; `Dropout(mode='always')` would."""
     attrs.choice("mode", {"training"}, "training")

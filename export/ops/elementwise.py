@@ -11,7 +11,7 @@ from export.build import Builder, Value
 from export.ops.common import cast, scalar
 from export.ops.registry import Converter, converts
 
-__all__: list[str] = []
+__all__ = ["COMPARISONS"]
 
 _ARITHMETIC = {
     "elemwise_add": "Add", "broadcast_add": "Add", "_plus": "Add", "_Plus": "Add", "broadcast_plus": "Add",
@@ -21,8 +21,9 @@ _ARITHMETIC = {
     "_power": "Pow", "broadcast_power": "Pow",
     "_maximum": "Max", "broadcast_maximum": "Max",
     "_minimum": "Min", "broadcast_minimum": "Min",
+    "_npi_add": "Add", "_npi_subtract": "Sub", "_npi_multiply": "Mul", "_npi_true_divide": "Div", "_npi_power": "Pow",
 }  # fmt: skip
-_COMPARISONS = {
+COMPARISONS = {
     "equal": ("Equal", False),
     "not_equal": ("Equal", True),
     "greater": ("Greater", False),
@@ -41,6 +42,9 @@ _SCALAR = {
     "_power_scalar": ("Pow", False), "_PowerScalar": ("Pow", False), "_rpower_scalar": ("Pow", True),
     "_maximum_scalar": ("Max", False), "_MaximumScalar": ("Max", False),
     "_minimum_scalar": ("Min", False), "_MinimumScalar": ("Min", False),
+    "_npi_add_scalar": ("Add", False), "_npi_subtract_scalar": ("Sub", False), "_npi_rsubtract_scalar": ("Sub", True),
+    "_npi_multiply_scalar": ("Mul", False), "_npi_true_divide_scalar": ("Div", False),
+    "_npi_rtrue_divide_scalar": ("Div", True), "_npi_power_scalar": ("Pow", False), "_npi_rpower_scalar": ("Pow", True),
 }  # fmt: skip
 _UNARY = {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softsign": "Softsign",
@@ -97,10 +101,12 @@ def _comparison(kind: str, *, inverted: bool, with_scalar: bool) -> Converter:
 for _name, _kind in _ARITHMETIC.items():
     converts(_name)(_binary(_kind))
 for _name, _kind in _UNARY.items():
-    converts(_name)(_unary(_kind))
+    # `erf`, `relu` and `sigmoid` are of `npx`; the first is the same operator there.
+    _numpy = {"relu": ["_npx_relu"], "sigmoid": ["_npx_sigmoid"], "abs": ["_npi_absolute"], "softsign": [], "erf": []}
+    converts(_name, *_numpy.get(_name, [f"_npi_{_name}"]))(_unary(_kind))
 for _name, (_kind, _first) in _SCALAR.items():
     converts(_name)(_with_scalar(_kind, first=_first))
-for _name, (_kind, _inverted) in _COMPARISONS.items():
+for _name, (_kind, _inverted) in COMPARISONS.items():
     converts(f"broadcast_{_name}", f"_{_name}")(_comparison(_kind, inverted=_inverted, with_scalar=False))
     converts(f"_{_name}_scalar")(_comparison(_kind, inverted=_inverted, with_scalar=True))
 
@@ -112,7 +118,7 @@ def add_n(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return inputs[0] if len(inputs) == 1 else b.op("Sum", *inputs)
 
 
-@converts("square")
+@converts("square", "_npi_square")
 def square(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """X * x."""
     del attrs
@@ -126,10 +132,10 @@ def rsqrt(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op("Reciprocal", b.op("Sqrt", inputs[0]))
 
 
-@converts("log2", "log10", "log1p", "expm1")
+@converts("log2", "log10", "log1p", "expm1", *(f"_npi_{name}" for name in ("log2", "log10", "log1p", "expm1")))
 def logarithm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Logarithms and exponentials that ONNX spells with `Log` and `Exp`."""
-    x, op = inputs[0], attrs.op
+    x, op = inputs[0], attrs.op.removeprefix("_npi_")
     if op == "expm1":
         return b.op("Sub", b.op("Exp", x), np.ones((), x.dtype))
     if op == "log1p":
@@ -137,7 +143,7 @@ def logarithm(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op("Mul", b.op("Log", x), np.asarray(1 / np.log(2.0 if op == "log2" else 10.0), x.dtype))
 
 
-@converts("round", "fix", "trunc")
+@converts("round", "fix", "trunc", "_npi_fix", "_npi_trunc")
 def rounding(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """`round` goes away from zero at a half, unlike ONNX's `Round`; `fix` and `trunc` go towards zero."""
     x = inputs[0]
@@ -154,13 +160,13 @@ def clip(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op("Clip", x, scalar(b, low, x), scalar(b, high, x))
 
 
-@converts("_mod", "broadcast_mod", "_mod_scalar", "_rmod_scalar")
+@converts("_mod", "broadcast_mod", "_mod_scalar", "_rmod_scalar", "_npi_mod", "_npi_mod_scalar", "_npi_rmod_scalar")
 def modulo(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """The remainder with the sign of the divisor, as Python has it; ONNX's float `Mod` follows the dividend."""
     if "scalar" in attrs.op:
         number = scalar(b, attrs.number("scalar", 1.0), inputs[0])
         attrs.ignore("is_int")
-        x, y = (number, inputs[0]) if attrs.op == "_rmod_scalar" else (inputs[0], number)
+        x, y = (number, inputs[0]) if "_rmod_" in attrs.op else (inputs[0], number)
     else:
         x, y = inputs
     if x.dtype.kind in "iu":

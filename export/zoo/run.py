@@ -116,7 +116,8 @@ def run(
     """
     mx = mxnet()
     names = symbol.list_inputs()
-    with quiet():
+    # Nets of `mx.np` have scalars, which MXNet knows only when told so.
+    with quiet(), mx.util.np_shape(active='"op": "_np' in symbol.tojson()):
         shapes = _missing_shapes(symbol, {**weights, **feeds})
         operands = [
             mx.nd.zeros(shapes[name]) if array is None else mx.nd.array(array, dtype=array.dtype)

@@ -146,3 +146,33 @@ def ends_in(size: int, *, channels: int = 3, activation: str | None = None):
     """A convolution and a dense layer of `size` numbers."""
     parts = lambda nn, _: {"conv": nn.Conv2D(4, 3), "dense": nn.Dense(size, activation=activation)}  # noqa: E731
     return block(parts, lambda self, _, x: self.dense(self.conv(x))), {"data": drawn(1, channels, 16, 16)}
+
+
+def numpy_net(prefix: Path) -> tuple[Path, Path, dict[str, np.ndarray]]:
+    """A residual block of the newer courses, written with `mx.np` and `mx.npx`: saved, and what to feed it."""
+    mx = mxnet()
+
+    def forward(self, F, x):  # noqa: N803
+        y = F.npx.relu(self.norm(self.one(x)))
+        y = F.npx.relu(self.two(y) + self.aside(x))
+        y = F.np.concatenate([y * 0.5 + 1, 1 / (2 + F.np.abs(y)), -y], axis=1)
+        mean, total = y.mean(axis=(2, 3)), F.np.sum(y, axis=(2, 3))
+        gate = F.npx.sigmoid(mean) * F.np.tanh(total) + F.np.exp(-(mean**2)) - F.np.sqrt(F.np.maximum(total, 0) + 1)
+        rows = F.np.where(mean > 0, gate, total - mean).reshape(-1, 3, 4).transpose(0, 2, 1)
+        products = F.np.matmul(rows, rows.transpose(0, 2, 1))
+        return F.npx.softmax(self.dense(rows)), F.np.stack([mean, total], axis=1), products.max(axis=1)
+
+    parts = lambda nn, _: {  # noqa: E731
+        **{name: nn.Conv2D(4, size, padding=size // 2) for name, size in (("one", 3), ("two", 3), ("aside", 1))},
+        "norm": nn.BatchNorm(),
+        "dense": nn.Dense(3),
+    }
+    data = drawn(1, 3, 8, 8)
+    with quiet(), mx.util.np_shape(active=True), mx.util.np_array(active=True):
+        mx.random.seed(1)
+        net = block(parts, forward)
+        net.initialize(mx.init.Xavier(magnitude=2.5))
+        net.hybridize()
+        net(mx.np.array(data))
+        net.export(str(prefix))
+    return Path(f"{prefix}-symbol.json"), Path(f"{prefix}-0000.params"), {"data": data}

@@ -30,7 +30,14 @@ _SAID = ["--task", "classification", "--input", "16x16", "--labels", "a,b,c", "-
 )
 def test_raw_when_a_net_is_odd_then_every_layer_and_the_end_equal_mxnet(build, tmp_path):
     net, inputs = build()
-    symbol, params = models.saved(net, inputs, tmp_path / "odd")
+    _equals(*models.saved(net, inputs, tmp_path / "odd"), inputs)
+
+
+def test_raw_when_a_net_is_written_with_mxnet_s_numpy_then_every_layer_and_the_end_equal_mxnet(tmp_path):
+    _equals(*models.numpy_net(tmp_path / "odd"))
+
+
+def _equals(symbol, params, inputs):
     model = raw_model(load(symbol, params), {name: array.shape for name, array in inputs.items()})
     onnx.checker.check_model(model, full_check=True)
     found = verify_raw(symbol, params, inputs, model=model)
