@@ -118,7 +118,7 @@ class Capture:
 
     def close(self) -> None:
         """Releases the device or file."""
-        with contextlib.suppress(cv2.error):
+        with contextlib.suppress(cv2.error):  # nothing is read of it any more; opening it again will tell
             self._capture.release()
 
 

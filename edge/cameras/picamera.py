@@ -105,6 +105,7 @@ class _Picamera:
         return np.asarray(packed.reshape(height * 3 // 2, width), np.uint8)
 
     def close(self) -> None:
+        # Whatever libcamera throws on its way out: nothing is read of it any more, and opening it again will tell.
         with contextlib.suppress(Exception):
             self._camera.close()
 

@@ -4,7 +4,6 @@ The uplink's thread hears and answers; a thread of the desk's own does what may 
 before its arrival is confirmed to the broker, and its answer goes into the spool in the transaction that marks it done.
 """
 
-import contextlib
 import logging
 import queue
 import threading
@@ -125,9 +124,11 @@ class Desk:
         """Makes settings last that did not come by a command. On the uplink's thread."""
         journal = self._answers.journal()
         if journal is not None:
-            with contextlib.suppress(StoreError, StoreCorruptError):
+            try:
                 for name, value in settings.items():
                     journal.set(name, value)
+            except (StoreError, StoreCorruptError) as e:
+                log.warning("%s will not last over a restart: %s", ", ".join(settings), e)
 
     def counter(self, key: str) -> int:
         """The highest counter that a signing key has used."""
@@ -167,8 +168,11 @@ class Desk:
     def _note(self, job: Job) -> None:
         journal = self._answers.journal()
         if journal is not None:
-            with contextlib.suppress(StoreError, StoreCorruptError):
+            try:
                 journal.start(job.command.id)
+            except (StoreError, StoreCorruptError) as e:
+                # It was accepted and is done all the same; only a crash in the middle would do it again.
+                log.warning("command %s: that it has begun is not written down: %s", job.command.id, e)
         job.noted.set()
 
     def _hear_command(self, verb: str, message: Received) -> None:

@@ -55,7 +55,8 @@ class Disk:
         self._age_saved_s = -_AGE_EVERY_S
         self.alarms = self._file.alarms
         self.dropped = self._losses.dropped
-        self._ballast.load()
+        if not self._ballast.load():
+            log.warning("no room for the %d KiB that a full disk would give back", bounds.ballast_bytes >> 10)
         self.seq_mark = self._meta("seq_mark")
         self._seq_kept = self._seq_due
         clock.resume(self._meta("age_s"), self._meta("wall_s"))
@@ -286,5 +287,7 @@ class Disk:
     def _meta(self, key: str) -> int:
         try:
             return self.store.meta(key) if self.store is not None else 0
-        except (StoreError, StoreCorruptError):
+        except (StoreError, StoreCorruptError) as e:
+            # The node's own counter goes before the mark, and rows get older by the clock that runs on from here.
+            log.warning("%s of the spool cannot be read: %s", key, e)
             return 0

@@ -97,10 +97,7 @@ class MqttTransport:
         if self._client is None:
             return None
         properties = _properties(extras) if self._remote.five else None
-        try:
-            info = self._client.publish(topic, payload, qos, retain, properties)
-        except ValueError:
-            return None
+        info = self._client.publish(topic, payload, qos, retain, properties)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, filters: Sequence[str]) -> None:
@@ -113,8 +110,8 @@ class MqttTransport:
     def confirm(self, message: Received) -> None:
         """PUBACK, once what came is safe."""
         if self._client is not None and message.qos:
-            with contextlib.suppress(ValueError):
-                self._client.ack(message.token, message.qos)
+            # It says nothing of a connection that has gone: what is not acknowledged comes again.
+            self._client.ack(message.token, message.qos)
 
     def disconnect(self) -> None:
         """Says DISCONNECT, which takes the will back, and closes."""

@@ -1,14 +1,22 @@
 """Ways to a broker: WebSockets, a second one where the first is away, and the way back."""
 
+import logging
 import signal
+import time
 
 import bundles
 import paho.mqtt.client as paho
 import pytest
+from conftest import wait_until
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.clock import Clock
 from edge.config import MqttConfig
 from edge.delivery.broker import mqtt_brokers
+from edge.delivery.uplink import Uplink
+from edge.spool import AgeClock, Bounds, Record, Spool
+from edge.transports import MqttTransport
+from edge.transports.mqttsettings import MqttSettings
 
 
 @pytest.fixture
@@ -92,3 +100,32 @@ def test_run_when_another_client_takes_its_name_then_it_says_so_and_comes_back_l
     assert agent.wait() == 0
     seqs = sorted({e["seq"] for e in subscriber.events()})
     assert seqs == list(range(1, len(seqs) + 1)), "what happened meanwhile was kept"
+
+
+def test_uplink_when_a_row_cannot_be_written_as_mqtt_then_it_is_buried_and_the_rest_arrives(
+    broker, listen, tmp_path, monkeypatch
+):
+    # The traceback that is logged would keep the connection, and its sockets, for as long as pytest keeps the record.
+    monkeypatch.setattr(logging.getLogger("edge.delivery.uplink"), "disabled", True)
+    subscriber = listen(broker)
+    spool = Spool(
+        tmp_path / "spool",
+        bounds=Bounds(ballast_bytes=0),
+        clock=AgeClock(time.monotonic, time.time, lambda: True),
+        mono_s=time.monotonic,
+        receipt=lambda drop: Record("edge/n1/gap", drop.reason.encode(), 3),
+    )
+    transport = MqttTransport(MqttSettings("127.0.0.1", broker.port, "n1"))
+    uplink = Uplink(transport, spool, status_topic="edge/n1/status", clock=Clock(), min_wait_s=0.01, max_wait_s=0.02)
+    # No message of ours has such a topic; a row of a spool that somebody has written in may.
+    for topic in ("edge/n1/a", "edge/n1/+/b", "edge/n1/c"):
+        spool.put(Record(topic, b"{}", 3))
+    uplink.start()
+    try:
+        subscriber.wait_for("n1/c")
+        wait_until(lambda: uplink.dead == 1 and spool.depth == 0, 20, "the row to be buried")
+    finally:
+        assert uplink.stop(2.0)
+        spool.close()
+
+    assert uplink.connects == 2, "it is tried once more, on another connection"
