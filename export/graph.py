@@ -76,14 +76,6 @@ class Graph:
             if self.nodes[index].is_variable and self.nodes[index].name not in self.params
         ]
 
-    def consumers(self) -> dict[Ref, list[int]]:
-        """Who reads each value, among the nodes that the heads need."""
-        readers: dict[Ref, list[int]] = {}
-        for index in self.reachable():
-            for ref in self.nodes[index].inputs:
-                readers.setdefault(ref, []).append(index)
-        return readers
-
     def with_heads(self, heads: Sequence[Ref]) -> Graph:
         """The same graph, asked for other values."""
         return replace(self, heads=tuple(heads))

@@ -25,7 +25,6 @@ class _Server:
 
     def __init__(self, draw: Callable[[int], np.ndarray], *, fps: float = 20.0, port: int = 0) -> None:
         self.fault: Fault = "none"
-        self.connections = 0
         self.sent = 0
         self._draw = draw
         self._period_s = 1 / fps
@@ -92,7 +91,6 @@ class _Server:
             if self.fault == "drop":
                 client.close()
                 continue
-            self.connections += 1
             self._clients.append(client)
             thread = threading.Thread(target=self._serve, args=(client,), name="faulty-client", daemon=True)
             self._threads.append(thread)

@@ -119,13 +119,6 @@ class Proxy:
                 self._drop(pair)
             self._pairs.clear()
 
-    def half_close(self) -> None:
-        """The broker's side is closed, the client is not told."""
-        with self._lock:
-            for pair in self._pairs:
-                with contextlib.suppress(OSError):
-                    pair.up.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         """Ends it all."""
         self._stop.set()

@@ -71,7 +71,6 @@ class Desk:
             "receipt": self._forget,
         }
         self._answers = Answers(payloads)
-        self.executed = 0
 
     @property
     def refused(self) -> int:
@@ -162,7 +161,6 @@ class Desk:
             if status == "started":
                 self._note(job)
             else:
-                self.executed += status == "done"
                 self._answers.settle(job, status, result, settings)
 
     def _note(self, job: Job) -> None:
@@ -202,7 +200,6 @@ class Desk:
     def _take(self, job: Job) -> None:
         here = self._here.get(job.command.verb)
         if here is not None:
-            self.executed += 1
             self._answers.settle(job, "done", here(job.command.args), {})
             return
         try:

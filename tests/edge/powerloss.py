@@ -29,14 +29,11 @@ class Tape:
     ops: list[Op] = field(default_factory=list)
     marks: list[tuple[int, set[int]]] = field(default_factory=list)
     written: int = 0
-    syncs: int = 0
 
     def write(self, op: Op) -> None:
         self.ops.append(op)
         if op.kind == "write":
             self.written += len(op.data)
-        elif op.kind == "sync":
-            self.syncs += 1
 
     def files_after(self, end: int, chance: random.Random) -> dict[str, bytes]:
         """The files as a power cut after `end` operations may leave them."""

@@ -66,8 +66,6 @@ def test_poison_when_it_breaks_every_connection_then_quarantined_and_the_rest_fl
             world.spool.disconnected(lost=True)
             broken += 1
             break
-        else:
-            break
     assert [d[1] for d in world.spool.disk.store.ledger.dead()] == ["edge/n/gate/event"]
     assert broken <= 12
     world.spool.connected()

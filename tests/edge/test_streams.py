@@ -14,13 +14,11 @@ class Mjpeg:
 
     def __init__(self, *, frames=10_000, stall=False, port=0, guarded=False):
         mjpeg = self
-        mjpeg.connections = 0
         mjpeg.authorization = None
         mjpeg.closing = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                mjpeg.connections += 1
                 mjpeg.authorization = self.headers.get("Authorization")
                 if guarded and mjpeg.authorization is None:
                     self.send_response(401)

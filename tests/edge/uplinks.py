@@ -22,7 +22,6 @@ class FakeTransport:
         self.acknowledge = acknowledge
         self.sent = []
         self.connects = []
-        self.disconnects = 0
         self.acknowledged = []
         self.most_under_way = 0
         self.under_way = set()
@@ -73,7 +72,6 @@ class FakeTransport:
         self.say(Acknowledged(token, self.verdicts.get(self.sent[token][0], Verdict.ACCEPTED)))
 
     def disconnect(self):
-        self.disconnects += 1
         self.under_way.clear()
         with self._lock:
             self._notices.clear()

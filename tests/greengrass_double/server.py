@@ -124,10 +124,6 @@ class Double:
         """Somebody in the cloud publishes; how many subscriptions got it."""
         return self._run(self._deliver("mqttproxy", topic, payload))
 
-    def say_locally(self, topic: str, payload: bytes) -> int:
-        """Another component publishes."""
-        return self._run(self._deliver("pubsub", topic, payload))
-
     def subscribed(self, service: str) -> list[Any]:
         return [s.filter for s in list(self._subscriptions) if s.service == service]
 
