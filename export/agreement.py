@@ -22,13 +22,15 @@ _SURE = 0.2  # the least score of a joint that is looked at
 class Agreement:
     """`value` 0..1, what of the results agrees, and `measure` in words; `numbers` has the counts it comes from.
 
-    `trials` is of how many independent answers the value is a share, 0 where they are not independent.
+    `trials` is of how many independent answers the value is a share, 0 where they are not independent; then `parts` has
+    the share of each picture, all of equal weight or nearly so.
     """
 
     measure: str
     value: float
     numbers: dict[str, float]
     trials: float
+    parts: tuple[float, ...] = ()
 
 
 def agree(reference: Sequence[Result], other: Sequence[Result], *, iou: float = 0.9) -> Agreement:
@@ -143,9 +145,10 @@ def _detections(reference: Sequence[Any], other: Sequence[Any], iou: float) -> A
 
 def _segmentations(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
     del iou
-    same = sum(int(np.count_nonzero(a.mask == b.mask)) for a, b in zip(reference, other, strict=True))
-    pixels = sum(a.mask.size for a in reference)
-    return Agreement("same class a pixel", same / pixels, {"images": len(reference), "pixels": pixels, "same": same}, 0)
+    equal = [a.mask == b.mask for a, b in zip(reference, other, strict=True)]
+    same, pixels = sum(int(np.count_nonzero(e)) for e in equal), sum(e.size for e in equal)
+    numbers: dict[str, float] = {"images": len(reference), "pixels": pixels, "same": same}
+    return Agreement("same class a pixel", same / pixels, numbers, 0, tuple(float(e.mean()) for e in equal))
 
 
 def _instances(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
@@ -167,13 +170,15 @@ def _mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 def _poses(reference: Sequence[Any], other: Sequence[Any], iou: float) -> Agreement:
     del iou
-    near = total = 0
+    near = total = persons = 0
     for a, b in zip(reference, other, strict=True):
         off, size = _joints_off(a, b)
         near += int(np.count_nonzero(off <= _NEAR * size))
         total += off.size
+        persons += len(a.keypoints)  # a person's joints are right or wrong together
     numbers: dict[str, float] = {"images": len(reference), "joints": total, "near": near}
-    return Agreement("joints within a twentieth of the person's size", near / total if total else 1.0, numbers, 0)
+    share = near / total if total else 1.0
+    return Agreement("joints within a twentieth of the person's size", share, numbers, persons)
 
 
 def _joints_off(reference: Poses, other: Poses) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,6 +15,7 @@ from edge.results import Result
 from edge.session import Session, SessionOptions
 from edge.stages import Stage, prepare_for
 from export.agreement import agree
+from export.bootstrap import interval
 from export.calibrate import read, spread
 from export.errors import ExportError
 from export.evaluate import MAIN_METRIC, difference, evaluate
@@ -26,6 +27,8 @@ __all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "gpu_is_here", "meas
 _RUNS = 15
 _PICTURES_TIMED = 5
 _IOU = 0.9
+_DRAWS = 1000
+_FEWEST_DRAWN = 3
 _CLOCK = "thread_time" if time.get_clock_info("thread_time").resolution < 1e-5 else "perf_counter"
 
 
@@ -184,8 +187,9 @@ class Judge:
             numbers = {"float": base.metrics, "quantized": found.metrics}
             return Accuracy(main, base.metrics[main], found.metrics[main], found.images, numbers, drawn=drawn)
         agreement = agree(self._results, self._answers(candidate, "quantized answers"), iou=_IOU)
-        images = len(self._images)
-        return Accuracy(agreement.measure, 1.0, agreement.value, images, agreement.numbers, agreement.trials)
+        drawn = _drawn(agreement.parts)
+        a = agreement
+        return Accuracy(a.measure, 1.0, a.value, len(self._images), a.numbers, a.trials, drawn=drawn)
 
     def verdict(self, candidate: Bundle, *, max_drop: float, min_speedup: float = 1.0, runs: int = _RUNS) -> Verdict:
         """Accuracy, speed and size of `candidate`, judged."""
@@ -224,6 +228,15 @@ def gate(
         raise ExportError("the gate needs pictures to run the models on")
     judge = Judge(float_bundle, images, data=data, progress=progress)
     return judge.verdict(quantized, max_drop=max_drop, min_speedup=min_speedup)
+
+
+def _drawn(shares: Sequence[float]) -> dict[str, tuple[float, float]]:
+    """The intervals of a mean of shares, one a picture, by drawing the pictures anew."""
+    if len(shares) < _FEWEST_DRAWN:
+        return {}
+    picked = np.random.default_rng(0).integers(0, len(shares), (_DRAWS, len(shares)))
+    low, high = interval(np.asarray(shares)[picked].mean(axis=1))
+    return {"quantized": (low, high), "drop": (1 - high, 1 - low)}
 
 
 def holds(accuracy: Accuracy, max_drop: float) -> bool:

@@ -36,7 +36,7 @@ def page(report: Mapping[str, Any], pairs: Sequence[Pair]) -> str:
     good = gate["ok"]
     title = f"{model['name']} in {report['precision']}"
     parts = [
-        f"<header><h1>{escape(title)}</h1>",
+        f"<header><h1>{_breakable(title)}</h1>",
         f'<p class="soft">{escape(model["task"])}, {model["height"]} x {model["width"]} pixels, {model["classes"]} classes, '
         f"version {escape(model['version'])}</p>",
         f'<p class="verdict {"good" if good else "bad"}">The gate {"lets it pass" if good else "refuses it"}</p>',
@@ -101,13 +101,15 @@ def _accuracy(report: Mapping[str, Any]) -> str:
         for name, key, kind in (("float", "float", "float"), (report["precision"], "quantized", "quantized"))
     ]
     lost = known.get("drop")
-    between = "" if lost is None else f" (with 95 % confidence between {_points(lost[0])} and {_points(lost[1])})"
+    between = "" if lost is None else f" (with 95 % confidence from {lost[0] * 100:.2f} to {_points(lost[1])} lost)"
+    change = f"{_points(abs(accuracy['drop']))} {'gained' if accuracy['drop'] < 0 else 'lost'}"
+    whiskers = "Whiskers: where the value lies with 95 % confidence, given that these are all the images there are."
     return (
-        f"<p>{escape(_upper(_measure(accuracy)))}, on {accuracy['images']} images: {_points(accuracy['drop'])} lost{between}; "
-        f"at most {_points(gate['max_drop'])} may be. {escape(_judged(report))}</p>"
+        f"<p>{escape(_upper(_measure(accuracy)))}, on {accuracy['images']} images: {change}{between}; "
+        f"at most {_points(gate['max_drop'])} may be lost. {escape(_judged(report))}</p>"
         + ranges(rows, title=_measure(accuracy))
-        + '<p class="note">Whiskers: where the value lies with 95 % confidence, given that these are all the images there '
-        "are.</p>" + _metrics(accuracy["numbers"])
+        + (f'<p class="note">{whiskers}</p>' if known else "")
+        + _metrics(accuracy["numbers"])
     )
 
 
@@ -189,7 +191,9 @@ def _layers(report: Mapping[str, Any]) -> str:
 def _kept(report: Mapping[str, Any]) -> str:
     kept = report["kept_float"]
     operators = ", ".join(f"{n} {op}" for op, n in report["float"].items())
-    text = f'<p class="note">By design, what comes after the last layers runs in float: {escape(operators)}.</p>'
+    text = (
+        f'<p class="note">All nodes in float, with what comes after the last layers by design: {escape(operators)}.</p>'
+    )
     if not kept:
         return "<p>No layer with weights: all of them are quantized.</p>" + text
     return _table(["layer", "why"], [[name, why] for name, why in kept.items()]) + text
@@ -237,11 +241,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     kinds = [' class="number"' if title.startswith("#") else ' class="name"' for title in head]
     top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for title, kind in zip(head, kinds, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{kind}>{_breakable(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
         for row in rows
     )
     header = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
     return f'<div class="scroll"><table>{header}<tbody>{body}</tbody></table></div>'
+
+
+def _breakable(text: str) -> str:
+    """As text of the page; a long name may go on in the next line after an underscore."""
+    return escape(text).replace("_", "_<wbr>")
 
 
 def _list(items: Sequence[str], kind: str) -> str:

@@ -34,6 +34,7 @@ _SEVERAL = frozenset({"Add", "Mul", "Concat", "Sub", "Div", "Max", "Min", "Sum"}
 _PICKS = frozenset({"Gather", "GatherND", "GatherElements"})
 _BARRIERS = frozenset({"Shape", "Size", "NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero"})
 _CORES = frozenset({"Conv", "Gemm", "MatMul"})
+_NO_KERNEL = frozenset({"ConvTranspose"})
 _FUSABLE = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul"})
 
 
@@ -44,8 +45,8 @@ class Region:
     `cores` are those with weights; `fused` maps a Relu or Clip to the node whose saturation replaces it; `float_out`
     are products whose result nobody reads in 8 bits, for they can give float themselves; `ends` are the convolutions
     whose result leaves the region for good (a head's boxes, scores, masks), `offsets` those of them that are only
-    picked from, where others said where (a box's distance from its anchor); `kept_float` says why a core (by its
-    output's name) stays float.
+    picked from, where others said where (a box's distance from its anchor); `kept_float` says why a layer with
+    weights (by its output's name) stays float.
     """
 
     nodes: frozenset[int]
@@ -67,7 +68,11 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(o.name for o in graph.output)
     weighted = [i for i, node in enumerate(graph.node) if node.op_type in _CORES and not _averages(node, constants)]
-    kept: dict[str, str] = {}
+    kept = {
+        node.output[0]: f"onnxruntime has no 8-bit kernel for {node.op_type}"
+        for node in graph.node
+        if node.op_type in _NO_KERNEL and node.input[1] in constants
+    }
     cores = []
     for i in weighted:
         reason = _unfit(graph.node[i], constants)

@@ -18,11 +18,11 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.draw import draw
 from edge.frame import Image
-from edge.results import Classification, Detections, Instances, Result
+from edge.results import Classification, Detections, Instances, Result, Segmentation
 from edge.runtimes import RUNTIMES
 from edge.session import Session, SessionOptions, available_cores
 from edge.stages import Stage, prepare_for
-from export.agreement import agree
+from export.agreement import agree, distance
 from export.calibrate import read, spread
 from export.page import Pair, page
 from export.progress import Progress, silent
@@ -97,7 +97,7 @@ def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress 
 
 
 def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> list[Pair]:
-    """Some of `images` with both models' results drawn on them: those in which the float model finds most."""
+    """Some of `images` with both models' results drawn on them: where they differ most, and where float finds most."""
     stages = Stage(before), Stage(after)
     looked: list[tuple[Path, Image, Result, Result]] = []
     chosen = spread(images, _LOOKED_AT)
@@ -109,11 +109,21 @@ def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress:
         looked.append((path, shown, *found))
     progress("drawing", len(chosen), len(chosen))
     looked.sort(key=lambda item: -_finds(item[2]))
+    # A picture on which the models part must not be hidden by those that look well.
+    worst = max(range(len(looked)), key=lambda n: distance(looked[n][2], looked[n][3]))
+    looked.insert(0, looked.pop(worst))
     labels = before.labels
     return [
-        Pair(draw(image, exact, labels), draw(image, rounded, labels), f"{path.name}: {_alike(exact, rounded)}")
+        Pair(draw(image, exact, labels), draw(image, rounded, labels), f"{_named(path)}: {_alike(exact, rounded)}")
         for path, image, exact, rounded in looked[:_PAIRS]
     ]
+
+
+def _named(path: Path) -> str:
+    """A picture's file, or which frame of which video (see `export.calibrate.images`)."""
+    return (
+        f"{path.parent.name}, frame {int(path.name)}" if path.name.isdecimal() and path.parent.is_file() else path.name
+    )
 
 
 def _readable(image: Image) -> Image:
@@ -128,6 +138,8 @@ def _thread_counts() -> list[int]:
 
 
 def _finds(result: Result) -> int:
+    if isinstance(result, Segmentation):
+        return len(np.unique(result.mask))
     found = result.detections if isinstance(result, Instances) else result
     return len(found.scores) if isinstance(found, Detections) else 0
 

@@ -8,10 +8,12 @@ from models import COLOURS, bundle_of, colour_net, colour_pictures, square_net, 
 from onnx import numpy_helper
 
 from edge.bundle.bundle import Bundle
+from edge.results import Poses
 from export import putback
+from export.agreement import agree
 from export.calibrate import images
 from export.errors import ExportError
-from export.gate import Accuracy, Speed, Verdict, gate, measure_speed
+from export.gate import Accuracy, Speed, Verdict, _drawn, gate, measure_speed
 from export.half import Halving, halving
 from export.putback import Sensitivity, sensitivities
 from export.quantize import Calibrated, calibrate, quantize, with_model
@@ -62,6 +64,18 @@ def test_accuracy_of_few_answers_says_how_little_is_known() -> None:
     few, many = (Accuracy("same best class", 1.0, 1.0, n, {}, n).interval for n in (10, 1000))
     assert few == pytest.approx((0.722, 1), abs=1e-3)
     assert many == pytest.approx((0.996, 1), abs=1e-3)
+
+
+def test_agreement_of_masks_and_of_joints_says_how_sure_it_is() -> None:
+    """Pixels of a picture are no answers of their own: pictures are drawn anew; a person's joints count together."""
+    shares = (1.0, 0.9, 0.8, 1.0, 0.95)
+    low, high = _drawn(shares)["quantized"]
+    assert min(shares) <= low < np.mean(shares) < high <= 1
+    assert _drawn(shares)["drop"] == (1 - high, 1 - low)
+    assert _drawn(shares[:2]) == {}
+    joints = np.array([[[0, 0, 1], [100, 100, 1]]], np.float32)
+    found = agree([Poses(joints)] * 9, [Poses(joints)] * 9)
+    assert (found.value, found.trials) == (1.0, 9)
 
 
 def test_verdict_when_it_does_not_hold_gives_each_reason() -> None:

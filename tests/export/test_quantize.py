@@ -176,6 +176,16 @@ def test_region_of_every_test_net_ends_at_the_last_weights() -> None:
         assert not {"Cast", "Transpose", "Sub"} & {model.graph.node[i].op_type for i in region.nodes}
 
 
+def test_region_when_a_layer_has_no_8_bit_kernel_says_so() -> None:
+    net = Net()
+    x = net.add("Relu", net.conv(net.front(), np.ones((4, 3, 3, 3)), pads=[1, 1, 1, 1]))
+    y = net.add("ConvTranspose", x, np.ones((4, 2, 4, 4), np.float32), strides=[2, 2])
+    z = net.add("GlobalAveragePool", net.conv(y, np.ones((3, 2, 1, 1))))
+    net.add("Flatten", z, axis=1, out="scores")
+    region = find_region(net.model("classification").graph)
+    assert region.kept_float == {y: "onnxruntime has no 8-bit kernel for ConvTranspose"}
+
+
 def test_region_when_boxes_feed_a_second_stage_leaves_box_arithmetic_float() -> None:
     """A region of interest is no activation: what computes it stays float although layers with weights follow."""
     net = Net()
