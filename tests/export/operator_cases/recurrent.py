@@ -6,7 +6,7 @@ from operator_runs import Case
 from operator_cases.drawn import normal
 
 
-def _layer(mode, gates, *, width=3, hidden=4, layers=1, directions=1, steps=5, batch=2, begin=np.zeros, **attrs):
+def layer(mode, gates, *, width=3, hidden=4, layers=1, directions=1, steps=5, batch=2, begin=np.zeros, **attrs):
     """A recurrent layer on steps [T, N, C]; it begins with zeros, or with what `begin` draws."""
     size = 0
     for layer in range(layers):
@@ -20,10 +20,10 @@ def _layer(mode, gates, *, width=3, hidden=4, layers=1, directions=1, steps=5, b
 
 MODES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 CASES = [
-    *[_layer(mode, gates) for mode, gates in MODES.items()],
-    *[_layer(mode, gates, directions=2, layers=2, state_outputs="True") for mode, gates in MODES.items()],
+    *[layer(mode, gates) for mode, gates in MODES.items()],
+    *[layer(mode, gates, directions=2, layers=2, state_outputs="True") for mode, gates in MODES.items()],
     *[
-        _layer(mode, gates, layers=2, p=0.3, state_outputs="True", begin=lambda shape: normal(*shape))
+        layer(mode, gates, layers=2, p=0.3, state_outputs="True", begin=lambda shape: normal(*shape))
         for mode, gates in MODES.items()
     ],
     Case("_rnn_param_concat", (normal(6), normal(4)), {"dim": 0, "num_args": 2}, dynamic=False),
