@@ -17,9 +17,9 @@ import onnx
 from benchmarks.mxnet import block, executor
 from benchmarks.paired import paired
 from export import heads, zoo
+from export.bare import raw_model
 from export.errors import ExportError, UnsupportedError
 from export.graph import Graph
-from export.raw import raw_model
 from export.run_onnx import open_session
 from export.source import load
 from export.verify import verify, verify_raw

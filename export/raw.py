@@ -1,7 +1,6 @@
-"""The bare graph of a net whose results no task of a bundle expresses: clips, depth, a tracker's two pictures.
+"""`convert --raw`: nets whose results no task of a bundle expresses: clips, depth, a tracker's two pictures.
 
-Float inputs in MXNet's layout, MXNet's own outputs under MXNet's names, at exactly the shapes that it was compared at.
-What it is and whether it equals MXNet stands in the file itself, under the metadata key `gluon-edge`.
+What the file is and whether it equals MXNet stands in the file itself, under the metadata key `gluon-edge`.
 """
 
 from __future__ import annotations
@@ -16,33 +15,17 @@ from typing import Any
 import numpy as np
 import onnx
 
-from export.build import Builder, Shape
+from export.bare import raw_model
+from export.build import Shape
 from export.errors import ExportError
 from export.graph import Array, Graph
-from export.passes import optimize
 from export.progress import Bar
 from export.prune import load_for_inference
-from export.translate import DEFAULT_OPSET, image_channels, input_variable, needed_opset, output_names, walk
+from export.translate import image_channels, input_variable, output_names
 
-__all__ = ["KEY", "convert_raw", "raw_model"]
+__all__ = ["KEY", "convert_raw"]
 
 KEY = "gluon-edge"
-
-
-def raw_model(graph: Graph, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
-    """MXNet's own outputs from float32 inputs of these shapes.
-
-    Raises:
-        UnsupportedError: an operator or attribute has no translation.
-        SourceError: a weight is missing.
-    """
-    builder = Builder(opset=needed_opset(graph, DEFAULT_OPSET))
-    inputs = {name: builder.input(name, np.float32, (shape, shape)) for name, shape in shapes.items()}
-    done = walk(builder, graph, inputs).values
-    for ref, name in zip(graph.heads, output_names(graph), strict=True):
-        builder.output(done[ref], name)
-    optimize(builder.program)
-    return builder.program.to_model(name=graph.origin)
 
 
 def convert_raw(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.bare import raw_model
 from export.compare import COMPARE, OutputDifference, Results, difference
 from export.errors import ExportError
 from export.graph import Array
 from export.heads import Normalization
 from export.heads.multibox import split_rows
 from export.layers import Divergence, first_divergence
-from export.raw import raw_model
 from export.run_onnx import run_model
 from export.source import load
 from export.tolerances import OUTPUTS

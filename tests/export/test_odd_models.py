@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from export import heads, zoo
+from export.bare import raw_model
 from export.cli import main
-from export.raw import raw_model
 from export.run_onnx import run_model
 from export.source import load
 from export.verify import verify, verify_raw
