@@ -2,6 +2,9 @@
 
 MXNet runs in two ways: as an executor bound ahead with its CPU sub-graph fusion on, its best, and as its users run it,
 a hybridized block with static memory, which that fusion does not reach.
+
+How near the float bundle is to what the processor can do at all: its convolutions' multiply-adds a second, beside
+those of one large matrix product in onnxruntime in the same rounds.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
 from benchmarks.heads import session
 from benchmarks.nets import Net, bundle_of, nets, zoo_nets
@@ -24,6 +29,7 @@ from export.zoo.runtime import mxnet, quiet
 
 __all__ = ["block", "executor", "measure"]
 
+_SIDE = 1024  # of the matrices
 _GOALS = {
     "real SSD-MobileNet (384x672)": "1.4x",
     "ssd_512_mobilenet1.0_voc": "1.4x",
@@ -54,6 +60,7 @@ def _row(net: Net) -> dict[str, Any]:
             "mxnet": executor(files[0], graph.params, normalised),
             "block": block(*files, normalised),
             "bundle": lambda: whole.run(None, {"image": image}),
+            "product": _product(),
         },
         rounds=12,
         inner=1,
@@ -66,8 +73,28 @@ def _row(net: Net) -> dict[str, Any]:
         "bundle_ms": round(result.median_ms["bundle"], 1),
         "times_faster": round(result.ratio("mxnet", "bundle"), 2),
         "over_block": round(result.ratio("block", "bundle"), 2),
+        "bundle_gmac_s": round(_multiply_adds(bundle.model) / 1e6 / result.median_ms["bundle"], 1),
+        "product_gmac_s": round(_SIDE**3 / 1e6 / result.median_ms["product"], 1),
         "goal": _GOALS.get(net.name, "-"),
     }
+
+
+def _multiply_adds(model: bytes) -> int:
+    """Those of the convolutions, for one picture."""
+    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
+    weights = {t.name: list(t.dims) for t in graph.initializer}
+    layers = [(shapes[n.output[0]], weights[n.input[1]]) for n in graph.node if n.op_type == "Conv"]
+    return sum(int(np.prod(out[1:])) * int(np.prod(kernel[1:])) for out, kernel in layers)
+
+
+def _product() -> Callable[[], object]:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_SIDE, _SIDE]) for name in "abc"]
+    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product", values[:2], values[2:])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    run = session(model.SerializeToString())
+    matrix = np.random.default_rng(0).normal(size=(_SIDE, _SIDE)).astype(np.float32)
+    return lambda: run.run(None, {"a": matrix, "b": matrix})
 
 
 def executor(symbol: Path, params: Mapping[str, Array], inputs: Mapping[str, Array]) -> Callable[[], object]:
