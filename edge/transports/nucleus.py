@@ -7,12 +7,12 @@ library is large and is imported when the client is made, so that a node without
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Literal, NoReturn
 
 from edge.errors import ConfigError, TransportError, TransportRefusedError
-from edge.transports.component import Answer, ComponentAddress, Then
+from edge.transports.component import ComponentAddress, Then
+from edge.transports.questions import NoError, Questions
 
 __all__ = ["Nucleus", "NucleusKind"]
 
@@ -20,10 +20,6 @@ log = logging.getLogger(__name__)
 
 NucleusKind = Literal["lite", "classic"]
 _GIVEN_UP_AFTER = 5
-
-
-class _NoError(TransportError):
-    """The nucleus has answered, and the answer is no."""
 
 
 class Nucleus:
@@ -56,6 +52,7 @@ class Nucleus:
         self._on_given_up = on_given_up
         self._answer_s = answer_s
         self._rpc, self._model = rpc, model
+        self._questions = Questions(rpc, model, answer_s=answer_s)
         loop = EventLoopGroup(1)
         options = SocketOptions()
         options.domain = SocketDomain.Local
@@ -127,11 +124,11 @@ class Nucleus:
         model = self._model
         if local:
             message = model.PublishMessage(binary_message=model.BinaryMessage(message=payload))
-            self._ask(lambda: self._ipc.publish_to_topic_async(topic=topic, publish_message=message), then)
+            self._questions.ask(lambda: self._ipc.publish_to_topic_async(topic=topic, publish_message=message), then)
             return
         more = {"retain": True} if retain else {}
         ask = self._ipc.publish_to_iot_core_async
-        self._ask(lambda: ask(topic_name=topic, qos=str(qos), payload=payload, **more), then)
+        self._questions.ask(lambda: ask(topic_name=topic, qos=str(qos), payload=payload, **more), then)
 
     def subscribe(
         self, wanted: str, *, local: bool, heard: Callable[[str, bytes], None], closed: Callable[[], None], then: Then
@@ -157,7 +154,7 @@ class Nucleus:
                 topic_name=wanted, qos="1", on_stream_event=take_cloud, on_stream_error=_go_on, on_stream_closed=closed
             )[0]
 
-        self._ask(ask, then)
+        self._questions.ask(ask, then)
 
     def configuration(self) -> dict[str, Any]:
         """This component's whole configuration, as the nucleus has it.
@@ -165,13 +162,13 @@ class Nucleus:
         Raises:
             TransportError: when there is no answer, or it is no.
         """
-        value = self._get(lambda: self._ipc.get_configuration_async(key_path=[])).value
+        value = self._questions.get(lambda: self._ipc.get_configuration_async(key_path=[])).value
         return dict(value or {})
 
     def tell_state(self, state: Literal["RUNNING", "ERRORED"]) -> bool:
         """Tells how the component is; whether the nucleus took it."""
         try:
-            self._get(lambda: self._ipc.update_state_async(state=state))
+            self._questions.get(lambda: self._ipc.update_state_async(state=state))
         except TransportError as e:
             log.info("the nucleus was not told %s: %s", state, e)
             return False
@@ -191,12 +188,12 @@ class Nucleus:
             self._ipc.send_configuration_validity_report_async(configuration_validity_report=report)
 
         try:
-            self._get(
+            self._questions.get(
                 lambda: self._ipc.subscribe_to_validate_configuration_updates_async(
                     on_stream_event=asked, on_stream_error=_go_on
                 )[0]
             )
-        except _NoError as e:
+        except NoError as e:
             log.debug("deployments are not validated here: %s", e)
             return False
         return True
@@ -206,46 +203,15 @@ class Nucleus:
         if changed is None:
             return
         try:
-            self._get(
+            self._questions.get(
                 lambda: self._ipc.subscribe_to_configuration_update_async(
                     key_path=[], on_stream_event=lambda _event: changed(), on_stream_error=_go_on
                 )[0]
             )
-        except _NoError as e:
+        except NoError as e:
             log.warning("changes of the component's configuration will not be seen: %s", e)
         if self.connects > 1:
             changed()  # it may have while we were away
-
-    def _ask(self, request: Callable[[], "Future[Any]"], then: Then) -> None:
-        try:
-            future = request()
-        except Exception as e:  # noqa: BLE001 - the connection went a moment ago, or it cannot be written down
-            then(*self._read(e))
-            return
-        future.add_done_callback(lambda f: then(*self._read(f.exception())))
-
-    def _get(self, request: Callable[[], "Future[Any]"]) -> Any:
-        """The answer to a question that must not be asked on awsiotsdk's thread."""
-        try:
-            return request().result(self._answer_s)
-        except FutureTimeoutError as e:
-            raise TransportError("the nucleus does not answer") from e
-        except Exception as e:
-            answer, words = self._read(e)
-            raise (TransportError if answer is Answer.LOST else _NoError)(words) from e
-
-    def _read(self, error: BaseException | None) -> tuple[Answer, str]:
-        """The kind of an answer, and its words. The lite nucleus's errors have none where AWS's client looks for them."""
-        if error is None:
-            return Answer.DONE, ""
-        words = f"{type(error).__name__}: {getattr(error, 'message', None) or error}".rstrip(": ")
-        if isinstance(error, self._model.UnauthorizedError):
-            return Answer.DENIED, words
-        if isinstance(error, (self._model.InvalidArgumentsError, self._rpc.SerializeError)):
-            return Answer.NEVER, words
-        if isinstance(error, self._rpc.EventStreamOperationError):
-            return Answer.BUSY, words
-        return Answer.LOST, words
 
     def _fail(self, error: Exception) -> NoReturn:
         """What a connection that did not come about means."""
