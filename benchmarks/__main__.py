@@ -19,6 +19,7 @@ FIGURES = {
     "heads": "P4: the whole float bundle over the bare convolution trunk of the same net, one thread",
     "mxnet": "P5: the float bundle against MXNet, fused or as a block, on the same weights, one thread",
     "quantization": "P6: int8 against float on trained weights, stock CPU provider, one thread: accuracy, size, speed",
+    "frontier": "what each layer left in float buys: the real SSD in 8 bits, detections above 0.5 kept on 9 photos, IoU 0.9",
     "int8speed": "P6: int8 against float on the zoo's nets, random weights, stock CPU provider, one thread",
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
     "conversion": "seconds to convert a large saved net with the whole command, and its memory over that of the weights",

@@ -178,6 +178,15 @@ def _unjudged(bundle: "Bundle") -> str:
     return "signed, but no key was given to judge that by (--key, or -c)"
 
 
+def _onnxruntime() -> str | None:
+    """The version of whichever wheel of it is installed."""
+    try:
+        import onnxruntime
+    except ImportError:  # another runtime serves
+        return None
+    return str(onnxruntime.__version__)
+
+
 def test(args: argparse.Namespace) -> int:
     """The golden sample on this device's own kernels."""
     from edge.bundle.bundle import read_bundle
@@ -190,9 +199,17 @@ def test(args: argparse.Namespace) -> int:
     provider = stage.session.provider
     away = [f"{name} fell away: {why}; this ran on {provider}" for name, why in stage.session.fell_away.items()]
     problems = [*away, *report.problems]
+    wheels = {"made_with": bundle.manifest.tools.get("onnxruntime"), "here": _onnxruntime()}
     if args.json:
         found = {"compared": report.compared, "worst_score": report.worst_score, "worst_box_px": report.worst_box_px}
-        told = {"ok": not problems, "provider": provider, **found, "catches": report.catches, "problems": problems}
+        told = {
+            "ok": not problems,
+            "provider": provider,
+            "onnxruntime": wheels,
+            **found,
+            "catches": report.catches,
+            "problems": problems,
+        }
         print(json.dumps(told))
     else:
         for problem in problems:
@@ -202,6 +219,8 @@ def test(args: argparse.Namespace) -> int:
             f"{args.bundle}: {verdict}; {report.compared} results on {provider}, "
             f"off by {report.worst_score:.2g} in score and {report.worst_box_px:.2g} px at most"
         )
+        if None not in wheels.values() and wheels["made_with"] != wheels["here"]:
+            print(f"made with onnxruntime {wheels['made_with']}; this one is {wheels['here']}")
         if report.catches:
             print(f"a wrong {', a wrong '.join(report.catches)} would have shown")
     if not problems:

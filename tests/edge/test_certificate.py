@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -101,6 +102,30 @@ def test_provider_when_it_is_not_the_one_asked_for_then_the_test_fails_and_says_
     assert (document["ok"], document["provider"]) == (False, "CPUExecutionProvider")
     assert document["problems"][0].startswith("tensorrt fell away: ")
     assert "tensorrt was asked for and is not what ran" in told.err
+
+
+def test_wheel_when_it_is_another_then_the_test_says_which_made_the_bundle_and_which_this_is(copy, capsys):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    assert main(["bundle", "test", str(copy)]) == 0
+    assert "this one is" not in capsys.readouterr().out
+    manifest["tools"]["onnxruntime"] = "1.20.0"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["bundle", "test", str(copy)]) == 0, "what it computes is the same"
+    assert f"made with onnxruntime 1.20.0; this one is {onnxruntime.__version__}" in capsys.readouterr().out
+    assert main(["bundle", "test", str(copy), "--json"]) == 0
+    wheels = json.loads(capsys.readouterr().out)["onnxruntime"]
+    assert wheels == {"made_with": "1.20.0", "here": onnxruntime.__version__}
+
+
+def test_wheel_when_it_is_too_old_for_the_model_then_the_test_fails_in_one_line(copy, capsys):
+    """Seen from the other side: a model of operators that this wheel has not heard of."""
+    model = onnx.load(copy / "model.onnx")
+    next(o for o in model.opset_import if o.domain in {"", "ai.onnx"}).version = 60
+    claim(copy, "model.onnx", model.SerializeToString())
+    assert main(["bundle", "test", str(copy)]) == 1
+    told = capsys.readouterr().err
+    assert "opset" in told.lower()
+    assert "Traceback" not in told
 
 
 def test_kernels_when_they_compute_otherwise_then_the_test_fails(street, monkeypatch):
