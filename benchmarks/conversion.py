@@ -6,9 +6,11 @@ themselves is told by the same command on a net of next to no weights, and subtr
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +36,36 @@ sys.exit(code)
 
 def measure() -> list[dict[str, Any]]:
     """One row a net."""
-    base, _ = _converted(saved_net(SMALL, None))
+    base = _converted(saved_net(SMALL, None)).peak
     return [_row(name, base) for name in NETS]
 
 
 def _row(name: str, base: int) -> dict[str, Any]:
     saved = saved_net(name, None)
     weights = saved.params_path.stat().st_size
-    peak, seconds = _converted(saved)
+    found = _converted(saved)
     return {
         "net": name,
         "weights_mb": round(weights / 1e6, 1),
-        "seconds": round(seconds, 1),
+        "seconds": round(found.seconds, 1),
+        "cpu_seconds": round(found.cpu_seconds, 1),
         "goal_s": _GOAL_SECONDS if name == "vgg16" else "",
-        "memory_mb": round((peak - base) / 1e6, 1),
-        "times_weights": round((peak - base) / weights, 2),
+        "memory_mb": round((found.peak - base) / 1e6, 1),
+        "times_weights": round((found.peak - base) / weights, 2),
         "goal_times": _GOAL_TIMES,
     }
 
 
-def _converted(saved: Saved) -> tuple[int, float]:
-    """Bytes of the process at its largest, and seconds from its start to its end."""
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Bytes of the process at its largest; seconds from its start to its end, and those of all cores that it used."""
+
+    peak: int
+    seconds: float
+    cpu_seconds: float
+
+
+def _converted(saved: Saved) -> _Cost:
     meta = saved.meta
     folder = BUILD / "conversion" / meta["name"]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -65,13 +76,19 @@ def _converted(saved: Saved) -> tuple[int, float]:
         "--task", _task(meta["name"]), "--input", "x".join(map(str, meta["input_hw"])), "--labels", labels,
         "--mean", ",".join(map(str, meta["mean"])), "--std", ",".join(map(str, meta["std"])), "-o", folder,
     ]  # fmt: skip
-    started = time.perf_counter()
+    started, used = time.perf_counter(), _cpu_seconds()
     done = subprocess.run(
         list(map(str, command)), cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"{meta['name']} was not converted: {done.stderr}")
-    return int(done.stdout.split()[-1]) * 1024, time.perf_counter() - started
+    return _Cost(int(done.stdout.split()[-1]) * 1024, time.perf_counter() - started, _cpu_seconds() - used)
+
+
+def _cpu_seconds() -> float:
+    """Of all processes that were started from here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _task(name: str) -> str:
