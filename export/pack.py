@@ -115,9 +115,9 @@ def write_bundle(
             "opset": opset,
             "tools": _tools(),
         }
-        _write_manifest(work, fields)
+        hashed = _write_manifest(work, fields, {})
         _write_golden(work, golden or [drawn_image(input_spec)])
-        _write_manifest(work, fields)
+        _write_manifest(work, fields, hashed)
         read_bundle(work)
         if source_from is not None:
             _keep_source(work, source_from)
@@ -191,13 +191,17 @@ def _outputs(model: onnx.ModelProto) -> list[OutputSpec]:
     return specs
 
 
-def _write_manifest(work: Path, fields: Mapping[str, Any]) -> None:
-    files = {}
+def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The manifest of the files in the folder; the model, which is large, is not read again where `hashed` has it."""
+    files = dict(hashed)
     for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != MANIFEST):
-        data = path.read_bytes()
-        files[path.relative_to(work).as_posix()] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        name = path.relative_to(work).as_posix()
+        if name not in files:
+            data = path.read_bytes()
+            files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = Manifest.model_validate({**fields, "files": files})
     _write(work / MANIFEST, json_bytes(manifest.model_dump(mode="json")))
+    return files
 
 
 def _write_golden(work: Path, pictures: Sequence[Image]) -> None:
