@@ -146,10 +146,10 @@ def _objects(
 
 def _persons(entries: Sequence[Mapping[str, Any]], category: int, places: list[int]) -> Persons:
     entries = [entry for entry in entries if int(entry["category_id"]) == category]
-    joints = np.array([entry["keypoints"] for entry in entries], np.float32).reshape(len(entries), -1, 3)
+    flat = np.array([entry["keypoints"] for entry in entries], np.float32)
     return Persons(
         np.array([_box(entry) for entry in entries], np.float32).reshape(-1, 4),
-        joints[:, places] if entries else np.zeros((0, len(places), 3), np.float32),
+        flat.reshape(len(entries), -1, 3)[:, places] if entries else np.zeros((0, len(places), 3), np.float32),
         np.array([bool(entry.get("iscrowd", 0)) for entry in entries], np.bool_),
         np.array([_area(entry) for entry in entries], np.float32),
     )

@@ -130,6 +130,16 @@ def test_evaluate_poses_on_coco_looks_at_each_person_and_maps_the_joints_back(tm
     assert 0 < evaluate(poser, _posed(tmp_path / "wrong", wrong=3)).metrics["oks_ap"] < 0.8
 
 
+def test_evaluate_poses_when_a_picture_shows_nobody_goes_on(tmp_path: Path, poser: Bundle) -> None:
+    spec = _posed(tmp_path)
+    document = json.loads((tmp_path / "val.json").read_text())
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] != 1]
+    (tmp_path / "val.json").write_text(json.dumps(document))
+    found = evaluate(poser, spec)
+    assert found.images == 3
+    assert found.metrics["oks_ap"] == pytest.approx(1, abs=1e-3)
+
+
 def test_evaluate_poses_when_the_data_orders_joints_otherwise_goes_by_their_names(tmp_path: Path) -> None:
     shuffled = tuple(JOINTS[j] for j in np.random.default_rng(1).permutation(17))
     spec = _posed(tmp_path, names=JOINTS)
