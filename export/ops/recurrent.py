@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from export.attrs import Attrs
-from export.build import Builder, Value
+from export.build import Builder, Value, affordable
 from export.ops.common import axis_of, repeat_to, reshape, slice_, transpose
 from export.ops.registry import converts
 
@@ -55,6 +55,7 @@ def rnn(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Sequence[Value]:
     attrs.require("use_sequence_length", "False", "False")
     hidden, layers = attrs.integer("state_size"), attrs.integer("num_layers")
     directions = 2 if attrs.boolean("bidirectional", default=False) else 1
+    affordable(layers, directions, len(kind.gates), hidden)
     reader = _Weights(b, weights, kind.gates, hidden)
     widths = [x.shape[2], *[directions * hidden] * (layers - 1)]
     matrices = [[(reader.matrix(width), reader.matrix(hidden)) for _ in range(directions)] for width in widths]

@@ -9,7 +9,7 @@ from operator_cases.drawn import X, boxes, normal
 from operator_runs import Case, by_mxnet, by_onnx, check
 
 from export.build import Builder
-from export.errors import UnsupportedError
+from export.errors import ExportError, UnsupportedError
 from export.graph import Graph, Node, Ref
 from export.heads import pyramid
 from export.ops import converts, registered
@@ -113,3 +113,9 @@ def test_operator_when_something_is_unknown_then_the_error_names_it(case, words)
         assert word in str(caught.value)
     assert caught.value.op == case.op
     assert caught.value.node == "it"
+
+
+def test_recurrent_when_its_sizes_are_absurd_then_it_is_refused_before_anything_is_made():
+    attrs = {"mode": "gru", "state_size": 9**12, "num_layers": 9**9}
+    with pytest.raises(ExportError, match="elements, more than"):
+        by_onnx(Case("RNN", (normal(5, 2, 3), normal(99), normal(1, 2, 3)), attrs))
