@@ -35,6 +35,7 @@ _PICKS = frozenset({"Gather", "GatherND", "GatherElements"})
 _BARRIERS = frozenset({"Shape", "Size", "NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero"})
 _CORES = frozenset({"Conv", "Gemm", "MatMul"})
 _NO_KERNEL = frozenset({"ConvTranspose"})
+_FEW = 16
 _FUSABLE = frozenset({"Conv", "Gemm", "MatMul", "Add", "Mul"})
 
 
@@ -67,7 +68,7 @@ def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> 
     producer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(o.name for o in graph.output)
-    weighted = [i for i, node in enumerate(graph.node) if node.op_type in _CORES and not _averages(node, constants)]
+    weighted = [i for i, node in enumerate(graph.node) if node.op_type in _CORES and not _is_no_layer(node, constants)]
     kept = {
         node.output[0]: f"onnxruntime has no 8-bit kernel for {node.op_type}"
         for node in graph.node
@@ -148,14 +149,15 @@ def data_inputs(node: onnx.NodeProto, constants: Constants) -> list[str]:
     return [n for n in names if n and n not in constants]
 
 
-def _averages(node: onnx.NodeProto, constants: Constants) -> bool:
-    """Whether a product only resamples or pools (no weight below zero, and each output's sum to one): no layer."""
+def _is_no_layer(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Whether a product resamples or pools (no weight below zero, each output's sum is one), or compares a few classes."""
     if node.op_type != "MatMul":
         return False
     for name, axis in zip(node.input, (-1, 0), strict=True):
         if name in constants and len(constants[name].dims) == 2:
             values = numpy_helper.to_array(constants[name])
-            return bool((values >= 0).all() and np.allclose(values.sum(axis=axis), 1, atol=1e-4))
+            few = max(values.shape) <= _FEW and np.isin(values, (-1, 0, 1)).all()
+            return bool(few or ((values >= 0).all() and np.allclose(values.sum(axis=axis), 1, atol=1e-4)))
     return False
 
 

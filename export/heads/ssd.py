@@ -8,10 +8,12 @@ import numpy as np
 
 from export.build import Builder, Value
 from export.errors import ExportError
-from export.graph import Graph, Ref
+from export.graph import Graph
 from export.heads.find import ancestors, suppression_of, the_only
+from export.heads.foreground import foreground
 from export.heads.pairs import Suppression, detect_pairs
-from export.ops.common import gather_rows, reduce_, slice_
+from export.ops.activations import softmax_axis
+from export.ops.common import gather_rows, reduce_
 from export.ops.detection import anchor_parts, decode
 from export.translate import walk
 
@@ -28,7 +30,7 @@ _ASSEMBLY = {
 class SsdHead:
     """Where the head's inputs lie."""
 
-    probabilities: Ref
+    softmax: int
     decoder: int
     suppression: Suppression
 
@@ -52,7 +54,7 @@ def find_ssd(graph: Graph) -> SsdHead | None:
         return None
     limits = suppression_of(graph, nms, rows=None)
     return SsdHead(
-        probabilities=Ref(softmaxes[0], 0),
+        softmax=softmaxes[0],
         decoder=decoder,
         suppression=replace(limits, valid=max(limits.valid, thresholds[0])),
     )
@@ -70,9 +72,11 @@ def emit_ssd(b: Builder, graph: Graph, head: SsdHead, image: dict[str, Value], l
     """
     node = graph.nodes[head.decoder]
     offsets, anchors = node.inputs
-    values = walk(b, graph.with_heads([head.probabilities, offsets, anchors]), image).values
-    probabilities = values[head.probabilities]
-    classes = probabilities.shape[2] - 1
+    softmax = graph.nodes[head.softmax]
+    values = walk(b, graph.with_heads([softmax.inputs[0], offsets, anchors]), image).values
+    logits = values[softmax.inputs[0]]
+    softmax_axis([logits], softmax.attrs())  # refuses what is not plain
+    classes = logits.shape[2] - 1
     if labels != classes:
         raise ExportError(f"{labels} labels were given, but {graph.origin} tells {classes} classes apart")
     attrs = node.attrs()
@@ -86,7 +90,7 @@ def emit_ssd(b: Builder, graph: Graph, head: SsdHead, image: dict[str, Value], l
     centres, sizes = b.constant(centres.array[0]), b.constant(sizes.array[0])
 
     with b.scope("select"):
-        scores = slice_(b, probabilities, 2, 1, None)
+        scores = foreground(b, logits)
         best = reduce_(b, "ReduceMax", scores, [2])
 
     def details(chosen: Value) -> tuple[Value, Value]:

@@ -11,7 +11,7 @@ from export.build import Builder, Value
 from export.ops.common import axis_of, reshape
 from export.ops.registry import converts
 
-__all__: list[str] = []
+__all__ = ["softmax_axis"]
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
 
@@ -70,7 +70,8 @@ def logistic_output(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op("Sigmoid", inputs[0])
 
 
-def _softmax_axis(inputs: Sequence[Value], attrs: Attrs) -> int:
+def softmax_axis(inputs: Sequence[Value], attrs: Attrs) -> int:
+    """Along which axis; what is not a plain softmax is refused."""
     attrs.choice("use_length", {"False", "None"}, "False")
     attrs.choice("dtype", {"None", "float32"}, "None")
     attrs.choice("temperature", {"None", "1", "1.0"}, "None")
@@ -80,19 +81,19 @@ def _softmax_axis(inputs: Sequence[Value], attrs: Attrs) -> int:
 @converts("softmax")
 def softmax(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """Along `axis`, by default the last one; `length` masks and temperatures other than one are refused."""
-    return b.op("Softmax", inputs[0], axis=_softmax_axis(inputs, attrs))
+    return b.op("Softmax", inputs[0], axis=softmax_axis(inputs, attrs))
 
 
 @converts("log_softmax")
 def log_softmax(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """As `softmax`, its logarithm."""
-    return b.op("LogSoftmax", inputs[0], axis=_softmax_axis(inputs, attrs))
+    return b.op("LogSoftmax", inputs[0], axis=softmax_axis(inputs, attrs))
 
 
 @converts("softmin")
 def softmin(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     """The softmax of the negated input."""
-    axis = _softmax_axis(inputs, attrs)
+    axis = softmax_axis(inputs, attrs)
     return b.op("Softmax", b.op("Neg", inputs[0]), axis=axis)
 
 
