@@ -108,6 +108,11 @@ def walk(
         operands = [values[ref] for ref in node.inputs if ref in values]
         for output, value in enumerate(convert_node(builder, node, operands)):
             values[Ref(index, output)] = value
+    for ref in graph.heads:
+        if ref not in values:
+            raise SourceError(
+                f"{graph.origin}: {graph.node(ref).name!r} has no output {ref.output}: the file is damaged"
+            )
     return Translation(builder, values, dict(inputs))
 
 
