@@ -1,7 +1,5 @@
 """The model at work on a node: which one to start with, and another in its place while cameras go on."""
 
-import contextlib
-import ctypes
 import logging
 import threading
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from edge.config import Config, ModelConfig
 from edge.errors import SessionError
 from edge.frame import Frame
 from edge.health import Health
+from edge.memory import give_back
 from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
@@ -141,11 +140,5 @@ def _options(config: Config, model: ModelConfig, bundle: Bundle) -> SessionOptio
 def _load(config: Config, model: ModelConfig, bundle: Bundle) -> Stage:
     stage = Stage(bundle, _options(config, model, bundle), threshold=model.threshold)
     bundle.release()
-    _give_back_memory()
+    give_back()
     return stage
-
-
-def _give_back_memory() -> None:
-    """What loading took and freed: glibc keeps it until it is told, a sixth of all that a small model's process has."""
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries do without
-        ctypes.CDLL(None).malloc_trim(0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
 from edge.errors import SessionError
-from edge.runtimes import RUNTIMES, Precision, Runtime, Settings, UnavailableError, first_line
+from edge.runtimes import RUNTIMES, Model, Precision, Runtime, Settings, UnavailableError, first_line
 
 __all__ = ["Session", "SessionOptions", "available_cores"]
 
@@ -38,6 +38,7 @@ class SessionOptions:
 class Session:
     """A bundle's model, loaded, warmed up and ready; one thread calls it at a time.
 
+    `file` is the model where it is to be read from disk, by a maker of bundles whose memory has no room for its bytes too.
     `provider` is who computes, `fell_away` why those that were preferred do not.
 
     Raises:
@@ -45,7 +46,7 @@ class Session:
             says.
     """
 
-    def __init__(self, bundle: Bundle, options: SessionOptions | None = None) -> None:
+    def __init__(self, bundle: Bundle, options: SessionOptions | None = None, *, file: Path | None = None) -> None:
         options = options or SessionOptions()
         for name in options.providers:
             if name not in RUNTIMES:
@@ -54,7 +55,7 @@ class Session:
         self.threads = options.threads or available_cores()
         self.fell_away: dict[str, str] = {}
         self._names = [o.name for o in bundle.manifest.outputs]
-        self._runtime = self._first_that_works(options)
+        self._runtime = self._first_that_works(bundle.model if file is None else file, options)
         self.provider: str = self._runtime.name
 
     def infer(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
@@ -69,7 +70,7 @@ class Session:
             raise SessionError(f"{self.bundle.path}: inference failed: {first_line(e)}") from e
         return dict(zip(self._names, values, strict=True))
 
-    def _first_that_works(self, options: SessionOptions) -> Runtime:
+    def _first_that_works(self, model: Model, options: SessionOptions) -> Runtime:
         settings = Settings(
             self.threads, options.precision, options.device, options.low_memory, self._cache(options.cache_dir)
         )
@@ -77,7 +78,7 @@ class Session:
             reasons = []
             for load in RUNTIMES[provider]:
                 try:
-                    return self._ready(load(self.bundle.model, settings))
+                    return self._ready(load(model, settings))
                 except UnavailableError as e:  # noqa: PERF203 - the next one is tried
                     reasons.append(str(e))
                     log.debug("provider %s: %s", provider, e, exc_info=True)

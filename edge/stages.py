@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,17 +54,22 @@ def prepare_for(bundle: Bundle, image: Image) -> tuple[NDArray[np.uint8], Placem
 class Stage:
     """A bundle, loaded and ready to look at frames.
 
-    `threshold` overrides the manifest's least score.
+    `threshold` overrides the manifest's least score; `file` is as `Session` has it.
 
     Raises:
         SessionError: when the model cannot be loaded here.
     """
 
     def __init__(
-        self, bundle: Bundle, options: SessionOptions | None = None, *, threshold: float | None = None
+        self,
+        bundle: Bundle,
+        options: SessionOptions | None = None,
+        *,
+        threshold: float | None = None,
+        file: Path | None = None,
     ) -> None:
         self.bundle = bundle
-        self.session = Session(bundle, options)
+        self.session = Session(bundle, options, file=file)
         self.threshold = bundle.manifest.thresholds.score if threshold is None else threshold
         self.unsound = 0
         """Frames for which a score was not a number: what decoding leaves out without a word."""

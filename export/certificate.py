@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import cv2
@@ -39,16 +40,16 @@ _CLOUDS: Final[tuple[dict[str, Any], ...]] = ({"roughness": 0.9, "seed": 1}, {"r
 _Seen = tuple[str, dict[str, NDArray[Any]], Placement]
 
 
-def certificate(bundle: Bundle, pictures: Sequence[Image]) -> dict[str, bytes]:
+def certificate(bundle: Bundle, pictures: Sequence[Image], *, file: Path | None = None) -> dict[str, bytes]:
     """The files under golden/ for a bundle, made of the first of `pictures` (uint8 [H, W, 3] BGR) that tells all mistakes.
 
-    Where the model sees nothing in them by which mistakes could be told, clouds of colour are tried too.
+    `file` is as `edge.session.Session` has it. Where the model sees nothing in them by which mistakes could be told, clouds of colour are tried too.
 
     Raises:
         SessionError: when the model cannot be loaded or run here.
     """
     height, width = bundle.manifest.input.height, bundle.manifest.input.width
-    stage = Stage(bundle)
+    stage = Stage(bundle, file=file)
     best: _Sample | None = None
     for shown in (*pictures, *(clouds(height, width, **how) for how in _CLOUDS)):
         sample = _sample(stage, telling(shown, height, width))

@@ -31,8 +31,10 @@ from edge.bundle.bundle import (
     read_bundle,
 )
 from edge.frame import Image
+from edge.memory import give_back
 from export.certificate import certificate
 from export.errors import ExportError
+from export.modelfile import write_model
 from export.place import SOURCE, SOURCE_NAMES, refuse_what_is_not_ours, replace
 
 __all__ = ["drawn_image", "json_bytes", "source_files", "write_bundle", "write_page", "write_report"]
@@ -95,8 +97,9 @@ def write_bundle(
     try:
         outputs = _outputs(model)
         opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
-        _write(work / MODEL, model.SerializeToString(deterministic=True))
+        write_model(work / MODEL, model)
         del model
+        give_back()
         _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
         if report is not None:
             _write(work / "report.json", json_bytes(report))
@@ -117,6 +120,7 @@ def write_bundle(
         }
         hashed = _write_manifest(work, fields, {})
         _write_golden(work, golden or [drawn_image(input_spec)])
+        give_back()
         _write_manifest(work, fields, hashed)
         read_bundle(work)
         if source_from is not None:
@@ -206,7 +210,9 @@ def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, 
 
 def _write_golden(work: Path, pictures: Sequence[Image]) -> None:
     (work / "golden").mkdir()
-    for name, data in certificate(read_bundle(work), pictures).items():
+    bundle = read_bundle(work)
+    bundle.release()  # onnxruntime needs some times the model's size to load it
+    for name, data in certificate(bundle, pictures, file=work / MODEL).items():
         _write(work / name, data)
 
 

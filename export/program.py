@@ -99,8 +99,11 @@ class Program:
         self.ops = kept[::-1]
         self.constants = {name: array for name, array in self.constants.items() if name in needed}
 
-    def to_model(self, *, name: str = "model", producer: str = "gluon-edge") -> onnx.ModelProto:
-        """The program as a model; constants are initializers and never inputs, so that a runtime folds them."""
+    def to_model(self, *, name: str = "model", producer: str = "gluon-edge", give_up: bool = False) -> onnx.ModelProto:
+        """The program as a model; constants are initializers and never inputs, so that a runtime folds them.
+
+        With `give_up` the program loses each constant once it is in the model, so that large weights exist once.
+        """
         model = onnx.ModelProto(ir_version=IR_VERSION, producer_name=producer)
         model.opset_import.add(domain="", version=self.opset)
         graph = model.graph
@@ -108,7 +111,8 @@ class Program:
         graph.node.extend(helper.make_node(op.type, op.inputs, op.outputs, name=op.name, **op.attrs) for op in self.ops)
         graph.input.extend(_value_info(tensor) for tensor in self.inputs)
         graph.output.extend(_value_info(tensor) for tensor in self.outputs)
-        for key, array in self.constants.items():
+        for key in list(self.constants):
+            array = self.constants.pop(key) if give_up else self.constants[key]
             # Filled in place: onnx's helpers would copy each weight twice more.
             tensor = graph.initializer.add(name=key, dims=array.shape)
             tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)

@@ -6,11 +6,11 @@ from types import MappingProxyType
 from edge.runtimes.openvino import openvino_own
 from edge.runtimes.plugin import openvino_plugin
 from edge.runtimes.providers import cpu, cuda, openvino_build, tensorrt, xnnpack
-from edge.runtimes.runtime import Graph, Precision, Runtime, Settings, UnavailableError, first_line
+from edge.runtimes.runtime import Graph, Model, Precision, Runtime, Settings, UnavailableError, first_line
 
-__all__ = ["RUNTIMES", "Graph", "Precision", "Runtime", "Settings", "UnavailableError", "first_line"]
+__all__ = ["RUNTIMES", "Graph", "Model", "Precision", "Runtime", "Settings", "UnavailableError", "first_line"]
 
-RUNTIMES: Mapping[str, tuple[Callable[[bytes, Settings], Runtime], ...]] = MappingProxyType(
+RUNTIMES: Mapping[str, tuple[Callable[[Model, Settings], Runtime], ...]] = MappingProxyType(
     {
         "cpu": (cpu,),
         "xnnpack": (xnnpack,),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.runtimes.runtime import Graph, Settings, UnavailableError, first_line
+from edge.runtimes.runtime import Graph, Model, Settings, UnavailableError, first_line
 
 __all__ = ["CPU", "OnnxRuntime", "forget_model", "load", "onnxruntime", "session_options"]
 
@@ -68,7 +68,7 @@ def forget_model(session: Any) -> Any:
 
 
 def load(
-    model: bytes,
+    model: Model,
     provider: str,
     settings: Settings,
     options: Mapping[str, str] | None = None,

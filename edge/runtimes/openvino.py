@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.runtimes.runtime import Graph, Runtime, Settings, UnavailableError, first_line
+from edge.runtimes.runtime import Graph, Model, Runtime, Settings, UnavailableError, first_line
 
 __all__ = ["openvino_own"]
 
 _TYPES = {"u8": "tensor(uint8)"}
 
 
-def openvino_own(model: bytes, settings: Settings) -> Runtime:
+def openvino_own(model: Model, settings: Settings) -> Runtime:
     """The package `openvino`, which has wheels for x86-64 and aarch64."""
     openvino = _import()
     config: dict[str, Any] = {

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from edge.runtimes.onnx import OnnxRuntime, forget_model, onnxruntime, session_options
-from edge.runtimes.runtime import Runtime, Settings, UnavailableError, first_line
+from edge.runtimes.runtime import Model, Runtime, Settings, UnavailableError, first_line
 
 __all__ = ["openvino_plugin"]
 
 _PACKAGE = "onnxruntime_ep_openvino"
 
 
-def openvino_plugin(model: bytes, settings: Settings) -> Runtime:
+def openvino_plugin(model: Model, settings: Settings) -> Runtime:
     """The package onnxruntime-ep-openvino. Its releases up to 1.8 offer no device on a CPU that is not Intel's."""
     ort = onnxruntime()
     name = _register(ort, _PACKAGE)

@@ -4,7 +4,7 @@ import logging
 
 from edge.runtimes.binding import BoundRuntime
 from edge.runtimes.onnx import CPU, OnnxRuntime, load
-from edge.runtimes.runtime import Runtime, Settings
+from edge.runtimes.runtime import Model, Runtime, Settings
 
 __all__ = ["cpu", "cuda", "openvino_build", "tensorrt", "xnnpack"]
 
@@ -16,25 +16,25 @@ _XNNPACK = "XnnpackExecutionProvider"
 _OPENVINO = "OpenVINOExecutionProvider"
 
 
-def cpu(model: bytes, settings: Settings) -> Runtime:
+def cpu(model: Model, settings: Settings) -> Runtime:
     """Onnxruntime's own kernels. They compute in the model's types, whatever `precision` says."""
     return OnnxRuntime(load(model, CPU, settings), CPU)
 
 
-def xnnpack(model: bytes, settings: Settings) -> Runtime:
+def xnnpack(model: Model, settings: Settings) -> Runtime:
     """XNNPACK with a pool of its own, and onnxruntime's at one thread, or both would fight for the cores."""
     threads = {"intra_op_num_threads": str(settings.threads)}
     own = Settings(1, settings.precision, settings.device, settings.low_memory, settings.cache_dir)
     return OnnxRuntime(load(model, _XNNPACK, own, threads), _XNNPACK)
 
 
-def cuda(model: bytes, settings: Settings) -> Runtime:
+def cuda(model: Model, settings: Settings) -> Runtime:
     """CUDA, with its arena growing by what is asked for: doubling would take memory from the cameras' decoders."""
     options = {"device_id": str(settings.device), "arena_extend_strategy": "kSameAsRequested"}
     return BoundRuntime(load(model, _CUDA, settings, options), _CUDA, "cuda", settings.device)
 
 
-def tensorrt(model: bytes, settings: Settings) -> Runtime:
+def tensorrt(model: Model, settings: Settings) -> Runtime:
     """TensorRT with its engines kept in `cache_dir`, and CUDA for what it does not take."""
     options = {"device_id": str(settings.device), "trt_fp16_enable": str(int(settings.precision == "half"))}
     if settings.cache_dir is not None:
@@ -58,7 +58,7 @@ def _say_how_long(settings: Settings) -> None:
         )
 
 
-def openvino_build(model: bytes, settings: Settings) -> Runtime:
+def openvino_build(model: Model, settings: Settings) -> Runtime:
     """The OpenVINO provider of an onnxruntime that was built with it (the wheel onnxruntime-openvino)."""
     options = {"device_type": "CPU", "num_of_threads": str(settings.threads)}
     if settings.precision == "model":

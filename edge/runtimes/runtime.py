@@ -8,7 +8,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Graph", "Precision", "Runtime", "Settings", "UnavailableError", "first_line"]
+__all__ = ["Graph", "Model", "Precision", "Runtime", "Settings", "UnavailableError", "first_line"]
+
+Model = bytes | Path
+"""An ONNX file's bytes, or where it lies."""
 
 Precision = Literal["model", "half"]
 """What a runtime computes in: the model's own types, or 16-bit floats where the hardware has them."""

@@ -83,7 +83,7 @@ def finish(
     image = image_input(builder, input_hw, normalization, batch=batch_of(graph, batch))
     _HEADS[task](builder, graph, {name: image}, len(labels))
     optimize(builder.program)
-    return builder.program.to_model(name=graph.origin)
+    return builder.program.to_model(name=graph.origin, give_up=True)
 
 
 def _normalization(
