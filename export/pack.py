@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from edge.bundle.bundle import (
     Thresholds,
     read_bundle,
 )
+from edge.bundle.manifest import FileEntry
 from edge.frame import Image
 from edge.memory import give_back
 from export.certificate import certificate
@@ -118,18 +120,18 @@ def write_bundle(
             "opset": opset,
             "tools": _tools(),
         }
-        hashed = _write_manifest(work, fields, {})
-        _write_golden(work, golden or [drawn_image(input_spec)])
+        manifest = _write_manifest(work, fields, {})
+        _write_golden(Bundle(work, manifest, "", tuple(labels), {}), golden or [drawn_image(input_spec)])
         give_back()
-        _write_manifest(work, fields, hashed)
-        read_bundle(work)
+        _write_manifest(work, fields, manifest.files)
+        bundle = read_bundle(work)
         if source_from is not None:
             _keep_source(work, source_from)
         work.chmod(0o755)
         replace(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return read_bundle(out)
+    return dataclasses.replace(bundle, path=out)
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> Path:
@@ -195,9 +197,9 @@ def _outputs(model: onnx.ModelProto) -> list[OutputSpec]:
     return specs
 
 
-def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, FileEntry]) -> Manifest:
     """The manifest of the files in the folder; the model, which is large, is not read again where `hashed` has it."""
-    files = dict(hashed)
+    files: dict[str, Any] = dict(hashed)
     for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != MANIFEST):
         name = path.relative_to(work).as_posix()
         if name not in files:
@@ -205,15 +207,14 @@ def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, 
             files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = Manifest.model_validate({**fields, "files": files})
     _write(work / MANIFEST, json_bytes(manifest.model_dump(mode="json")))
-    return files
+    return manifest
 
 
-def _write_golden(work: Path, pictures: Sequence[Image]) -> None:
-    (work / "golden").mkdir()
-    bundle = read_bundle(work)
-    bundle.release()  # onnxruntime needs some times the model's size to load it
-    for name, data in certificate(bundle, pictures, file=work / MODEL).items():
-        _write(work / name, data)
+def _write_golden(bundle: Bundle, pictures: Sequence[Image]) -> None:
+    """For a bundle whose model lies in its folder only: to load it takes onnxruntime some times its size already."""
+    (bundle.path / "golden").mkdir()
+    for name, data in certificate(bundle, pictures, file=bundle.path / MODEL).items():
+        _write(bundle.path / name, data)
 
 
 def _tools() -> dict[str, str]:
