@@ -249,10 +249,12 @@ class _Writer:
         sizes = [head.channels for head, _ in copies]
         units = np.repeat([head.levels.step for head, _ in copies], sizes)
         zeros = np.repeat([head.levels.zero_point(k) + lowest for head, k in copies], sizes)
-        real = self._real(stored, units, zeros.astype(kind), axis=1)
         if len(copies) == 1:
-            self.nodes[-1].output[0] = heads[0].result
+            # One scale for all channels: OpenVINO 2026.4 loses the axis of several behind a transposition.
+            step, zero = (self._constant(np.array(v[0], t)) for v, t in ((units, np.float32), (zeros, kind)))
+            self.nodes.append(helper.make_node("DequantizeLinear", [stored, step, zero], [heads[0].result]))
             return
+        real = self._real(stored, units, zeros.astype(kind), axis=1)
         parts = [head.result if head.levels.copies == 1 else self._fresh() for head, _ in copies]
         self.nodes.append(helper.make_node("Split", [real, self._constant(np.array(sizes, np.int64))], parts, axis=1))
         for head in heads:

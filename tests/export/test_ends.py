@@ -66,6 +66,20 @@ def test_heads_of_one_tensor_when_they_become_one_convolution_then_each_keeps_it
     assert found[1]["boxes"] <= 0.1  # pixels
 
 
+def test_a_head_of_one_copy_when_it_stands_alone_then_has_one_scale_for_openvino(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.qdq.side_by_side", lambda _nodes, ends: {i: [i] for i in ends})
+    square_pictures(tmp_path / "squares", 12)
+    bundle = bundle_of(square_net(heads=2), "detection", ("red", "green"))
+    quantized = calibrate(bundle, images(tmp_path / "squares")).quantize().model
+    graph = quantized.graph
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    made = {o: n for n in graph.node for o in n.output}
+    ends = [n for n in graph.node if n.op_type == "Conv"][1:]
+    stored = [next(n for n in graph.node if n.input and n.input[0] == e.output[0]).output[0] for e in ends]
+    steps = [next(constants[n.input[1]] for n in graph.node if n.input[0] == s and made[s] is not n) for s in stored]
+    assert [step.ndim for step in steps] == [1, 0]  # scores in two copies, offsets in one
+
+
 def agree_with_float(calibrated, quantized):
     """The largest difference of each output from the float model's, over the pictures."""
     import onnxruntime as ort
