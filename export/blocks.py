@@ -19,9 +19,8 @@ from export.wires import Integers, Wires, group_of, set_attribute
 __all__ = ["fill_blocks"]
 
 _BLOCK = 16
-_WORTH = (
-    60  # values that are computed faster, for each weight added: with fewer the file grows more than the time shrinks
-)
+# Values that are computed faster, for each weight added: with fewer the file grows more than the time shrinks.
+_WORTH = 60
 
 
 def fill_blocks(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:

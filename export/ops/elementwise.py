@@ -11,7 +11,7 @@ from export.build import Builder, Value
 from export.ops.common import cast, scalar
 from export.ops.registry import Converter, converts
 
-__all__ = ["COMPARISONS"]
+__all__ = ["COMPARISONS", "comparison"]
 
 _ARITHMETIC = {
     "elemwise_add": "Add", "broadcast_add": "Add", "_plus": "Add", "_Plus": "Add", "broadcast_plus": "Add",
@@ -87,13 +87,16 @@ def _with_scalar(kind: str, *, first: bool) -> Converter:
     return function
 
 
-def _comparison(kind: str, *, inverted: bool, with_scalar: bool) -> Converter:
+def comparison(kind: str, *, inverted: bool, with_scalar: bool, boolean: bool = False) -> Converter:
+    """What compares two tensors, or one with a number: 0 and 1 of the first one's type, or `boolean` as NumPy has it."""
+
     def function(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         x = inputs[0]
         other = scalar(b, attrs.number("scalar", 1.0), x) if with_scalar else inputs[1]
         attrs.ignore("is_int")
         found = b.op(kind, x, other)
-        return cast(b, b.op("Not", found) if inverted else found, x.dtype)
+        found = b.op("Not", found) if inverted else found
+        return found if boolean else cast(b, found, x.dtype)
 
     return function
 
@@ -107,8 +110,8 @@ for _name, _kind in _UNARY.items():
 for _name, (_kind, _first) in _SCALAR.items():
     converts(_name)(_with_scalar(_kind, first=_first))
 for _name, (_kind, _inverted) in COMPARISONS.items():
-    converts(f"broadcast_{_name}", f"_{_name}")(_comparison(_kind, inverted=_inverted, with_scalar=False))
-    converts(f"_{_name}_scalar")(_comparison(_kind, inverted=_inverted, with_scalar=True))
+    converts(f"broadcast_{_name}", f"_{_name}")(comparison(_kind, inverted=_inverted, with_scalar=False))
+    converts(f"_{_name}_scalar")(comparison(_kind, inverted=_inverted, with_scalar=True))
 
 
 @converts("add_n", "ElementWiseSum")

@@ -13,9 +13,9 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value
-from export.ops.common import axis_of, cast, reduce_, repeat_to, reshape, scalar, transpose
-from export.ops.elementwise import COMPARISONS
-from export.ops.registry import Converter, converts
+from export.ops.common import axis_of, cast, reduce_, repeat_to, reshape, transpose
+from export.ops.elementwise import COMPARISONS, comparison
+from export.ops.registry import converts
 from export.ops.reshape_codes import reshaped
 
 __all__: list[str] = []
@@ -66,21 +66,10 @@ def position(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
     return b.op(kind, inputs[0], axis=attrs.integer("axis"), keepdims=keep)
 
 
-def _comparison(kind: str, *, inverted: bool, with_scalar: bool) -> Converter:
-    def function(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
-        x = inputs[0]
-        other = scalar(b, attrs.number("scalar", 1.0), x) if with_scalar else inputs[1]
-        attrs.ignore("is_int")
-        found = b.op(kind, x, other)
-        return b.op("Not", found) if inverted else found
-
-    return function
-
-
 for _name, (_kind, _inverted) in COMPARISONS.items():
     _numpy = f"_npi_{_name.replace('lesser', 'less')}"
-    converts(_numpy)(_comparison(_kind, inverted=_inverted, with_scalar=False))
-    converts(f"{_numpy}_scalar")(_comparison(_kind, inverted=_inverted, with_scalar=True))
+    converts(_numpy)(comparison(_kind, inverted=_inverted, with_scalar=False, boolean=True))
+    converts(f"{_numpy}_scalar")(comparison(_kind, inverted=_inverted, with_scalar=True, boolean=True))
 
 
 @converts("_npi_where")
