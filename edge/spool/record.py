@@ -22,7 +22,8 @@ class Record:
     records live in memory only: they are worth nothing, or are sent anew, after the connection they were made for.
     The newest `last_value` of each topic is sent again on every connect, be it volatile or not. `saved` is set once the
     row is committed, `gone` once it was given up, `replayed` once a newer one may overtake it, and then `newest` when
-    none has, of its topic. `refused` says why a message can never be sent: it is only kept as a dead letter.
+    none has, of its topic. `refused` says why a message can never be sent: it is only kept as a dead letter. A `receipt`
+    tells what was given up, and so is not given up itself.
     """
 
     topic: str
@@ -38,6 +39,7 @@ class Record:
     last_value: bool = False
     volatile: bool = False
     refused: str | None = None
+    receipt: bool = False
     row: int = 0
     born_s: int = 0
     expires_s: int | None = None

@@ -344,6 +344,7 @@ class Spool:
             record = self._receipt(drop)
             record.row = self.inbox.next_row()
             record.born_s = self._clock.now_s()
+            record.receipt = True
             receipts.append(record)
         if receipts and self.disk.tell(receipts):
             self._adopted(receipts)

@@ -33,6 +33,7 @@ class Store:
         self.path = path
         self.bytes: dict[int, int] = {}
         self.rows: dict[int, int] = {}
+        self.receipts: set[int] = set()
         self.last_row = 0
         with translated():
             self._db = connect(path)
@@ -64,14 +65,14 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what is inside is on the disk when the block ends without an error."""
-        totals = dict(self.bytes), dict(self.rows)
+        before = dict(self.bytes), dict(self.rows), set(self.receipts)
         try:
             with translated():
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
         except BaseException:
-            self.bytes, self.rows = totals
+            self.bytes, self.rows, self.receipts = before
             # SQLite has rolled back by itself when the disk was full; a second ROLLBACK would hide that error.
             if self._db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
@@ -86,6 +87,7 @@ class Store:
         )
         for r in records:
             self._count(r.rank, 1, r.size)
+        self.receipts.update(r.row for r in records if r.receipt)
         if records:
             self.last_row = max(self.last_row, records[-1].row)
 
@@ -96,6 +98,7 @@ class Store:
             if found is not None:
                 self._count(found[0], -1, -found[1])
                 self._db.execute("DELETE FROM queue WHERE row = ?", (row,))
+                self.receipts.discard(row)
 
     def keep(self, rows: Iterable[int]) -> None:
         """Marks rows as acknowledged and kept for replay: first to go when room is needed."""
@@ -136,10 +139,11 @@ class Store:
         return good, bad
 
     def oldest(self, rank: int, limit: int) -> list[tuple[int, int | None, int, int]]:
-        """The oldest rows of a rank as (row, seq, size, born_s)."""
+        """The oldest rows of a rank that may be given up, as (row, seq, size, born_s)."""
         return self._db.execute(  # type: ignore[no-any-return]
-            f"SELECT row, seq, {_SIZE}, born_s FROM queue WHERE rank = ? ORDER BY row LIMIT ?",  # noqa: S608
-            (rank, limit),
+            f"SELECT row, seq, {_SIZE}, born_s FROM queue "  # noqa: S608
+            "WHERE rank = ? AND (rank < 0 OR NOT flags & ?) ORDER BY row LIMIT ?",
+            (rank, _RECEIPT, limit),
         ).fetchall()
 
     def attempted(self, row: int, attempts: int) -> None:
@@ -196,7 +200,12 @@ class Store:
         sql = f"SELECT rank, count(*), total({_SIZE}) FROM queue GROUP BY rank"  # noqa: S608
         for rank, rows, size in self._db.execute(sql).fetchall():
             self._count(rank, rows, int(size))
+        sql = "SELECT row FROM queue WHERE rank >= 0 AND flags & ?"
+        self.receipts = {row for (row,) in self._db.execute(sql, (_RECEIPT,)).fetchall()}
 
+
+_RETAIN, _STAMPED, _RECEIPT = 4, 8, 16
+"""In the flags of a row, above its QoS."""
 
 _SIZE = f"length(topic) + length(body) + {OVERHEAD_BYTES}"
 
@@ -207,7 +216,7 @@ def checksum(topic: str, body: bytes) -> int:
 
 
 def _row_of(r: Record) -> tuple[Any, ...]:
-    flags = r.qos | r.retain << 2 | r.stamped << 3
+    flags = r.qos | _RETAIN * r.retain | _STAMPED * r.stamped | _RECEIPT * r.receipt
     crc = checksum(r.topic, r.body)
     return r.row, r.rank, r.seq, r.id, r.topic, r.body, flags, r.born_s, r.expires_s, r.attempts, r.properties, crc
 
@@ -225,6 +234,7 @@ def _record_of(values: tuple[Any, ...]) -> Record | None:
     if not sound:
         return None
     return Record(
-        topic, body, rank, qos=flags & 3, retain=bool(flags & 4), stamped=bool(flags & 8), seq=seq, id=ident, row=row,
+        topic, body, rank, qos=flags & 3, retain=bool(flags & _RETAIN), stamped=bool(flags & _STAMPED), seq=seq, id=ident, row=row,
         born_s=born_s, expires_s=expires_s, attempts=attempts, properties=properties, saved=True, replayed=True,
+        receipt=bool(flags & _RECEIPT),
     )  # fmt: skip

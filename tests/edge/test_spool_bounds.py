@@ -1,6 +1,7 @@
 """What the spool gives up and how it tells: by size, by age, by lifetime, and what it never gives up."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from spooling import SMALL, B, C, Time, World, event, receipts, seqs
@@ -44,6 +45,37 @@ def test_full_when_all_are_events_then_the_oldest_goes_and_the_receipt_names_the
     world.spool.connected()
     assert not world.deliver(), "a receipt is told once"
     world.spool.close()
+
+
+def test_full_when_a_receipt_waits_then_it_stays_and_the_next_follows_once_it_is_told(tmp_path):
+    # It is the oldest row of the highest class, and what it tells is nowhere else.
+    world = World(tmp_path / "spool.db", bounds=replace(SMALL, max_bytes=20_000, max_age_s=3600))
+    for i in range(1, 31):
+        world.put(i, size=1000)
+    world.commit()
+    world.spool.connected()
+    world.spool.disconnected(lost=False)
+    world.kill()
+    world.open()
+    for i in range(31, 61):
+        world.put(i, size=1000)
+    world.commit()
+    world.spool.connected()
+    world.time.pass_s(7200)
+    world.spool.tick()
+    first = world.deliver()
+    world.commit()
+    world.time.pass_s(2)
+    found = first + world.deliver()
+    world.spool.close()
+
+    told = receipts(found)
+    assert len(receipts(first)) == 1, "one at a time: they cannot fill the disk"
+    assert told[0]["reason"] == "full" and told[0]["first"] == 1
+    lost = [(r["first"], r["last"]) for r in told]
+    assert all(before[1] < after[0] for before, after in pairwise(sorted(lost)))
+    kept = seqs(found)
+    assert sorted([*kept, *(i for low, high in lost for i in range(low, high + 1))]) == list(range(1, 61))
 
 
 def test_age_when_over_the_bound_then_given_up_with_a_receipt(tmp_path):

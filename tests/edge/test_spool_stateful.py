@@ -92,7 +92,9 @@ class SpoolMachine(RuleBasedStateMachine):
                 break
             self.flight.append(record)
             if arrives:
-                self._arrived(record)
+                # A connection keeps the order: what was sent before has come as well.
+                for sent in self.flight:
+                    self._arrived(sent)
 
     @precondition(lambda self: self.flight)
     @rule(count=st.integers(1, 20))
