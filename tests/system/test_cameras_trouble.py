@@ -206,13 +206,18 @@ def test_run_when_the_model_fails_on_every_frame_then_it_stops_with_1_and_says_w
     assert "Traceback" not in agent.said
 
 
-def test_run_when_interrupted_twice_while_stopping_then_it_is_forced(run_agent, config, tmp_path):
+def test_run_when_interrupted_twice_while_stopping_then_it_is_forced(broker, run_agent, config, tmp_path):
     video = bundles.squares_video(tmp_path / "v.avi", [{}] * 20)
-    agent = run_agent(config(None, f'[cameras.c]\nsource = "{video}"\nloop = true'))
+    agent = run_agent(config(broker, f'[cameras.c]\nsource = "{video}"\nloop = true'))
     agent.wait_for_line("camera=c online")
+    agent.wait_for_line("uplink: connected")
+    # A broker that answers no more: stopping waits for it, else it might be over before the second signal comes.
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        agent.signal(signal.SIGINT)
+        agent.wait_for_line("SIGINT: stopping")
+        agent.signal(signal.SIGINT)
 
-    agent.signal(signal.SIGINT)
-    agent.wait_for_line("SIGINT: stopping")
-    agent.signal(signal.SIGINT)
-
-    assert agent.wait(3) == 130
+        assert agent.wait(30) == 130
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
