@@ -71,7 +71,8 @@ def test_full_when_a_receipt_waits_then_it_stays_and_the_next_follows_once_it_is
 
     told = receipts(found)
     assert len(receipts(first)) == 1, "one at a time: they cannot fill the disk"
-    assert told[0]["reason"] == "full" and told[0]["first"] == 1
+    assert told[0]["reason"] == "full"
+    assert told[0]["first"] == 1
     lost = [(r["first"], r["last"]) for r in told]
     assert all(before[1] < after[0] for before, after in pairwise(sorted(lost)))
     kept = seqs(found)
