@@ -132,7 +132,7 @@ class Branch:
             counts=ev.counts,
             frames_per_s=ev.frames_per_s,
             turn=shared.turn,
-            **({"picture": shared.snapshots.changed} if shared.snapshots is not None else {}),
+            picture=shared.snapshots.changed if shared.snapshots is not None else None,
         )
 
     def _sink(self) -> Sink:

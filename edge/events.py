@@ -42,7 +42,7 @@ class Events:
         labels: Sequence[str] = (),
         counts: bool = True,
         frames_per_s: float = 0.0,
-        picture: Callable[[Frame, str, str], None] = lambda _frame, _type, _label: None,
+        picture: Callable[[Frame, str, str], None] | None = None,
         turn: AbstractContextManager[object] | None = None,
     ) -> None:
         self._payloads = payloads
@@ -55,7 +55,7 @@ class Events:
         self._label_topics = payloads.count_topics()
         self._tell_of(labels, counts=counts, frames_per_s=frames_per_s)
         self._told: dict[tuple[str, str | None], dict[int, int]] = {}
-        self._last: dict[str, tuple[Frame, Timing]] = {}
+        self._last: dict[str, Frame] = {}
         self._next_frame_ns = dict.fromkeys(views, 0)
         self._repeats = Repeats(log)
         self.dead = 0
@@ -93,7 +93,7 @@ class Events:
         view = self._views[frame.camera]
         found = sightings(result, (frame.width, frame.height), threshold=self._threshold)
         shown = [s for s in found if s.label_id in self._wanted]
-        self._last[frame.camera] = (frame, timing)
+        self._last[frame.camera] = frame if self._picture is not None else frame.remembered()
         for change in view.see(frame, shown):
             self._tell(change, frame, timing)
         self._tell_counts(frame.camera)
@@ -107,7 +107,7 @@ class Events:
     def gone(self, camera: str) -> None:
         """Ends what was in a camera's view."""
         if camera in self._last:
-            frame, _ = self._last.pop(camera)
+            frame = self._last.pop(camera)
             for change in self._views[camera].leave():
                 self._tell(change, frame, _UNTIMED)
             self._tell_counts(camera)
@@ -122,7 +122,8 @@ class Events:
             seq = self._next_seq()
             payload = self._payloads.event(change, frame, timing, seq)
             self._put((frame.camera, "event"), payload, Importance.A, qos=1, seq=seq)
-        self._picture(frame, change.type, self._label_topics[change.best.label_id])
+        if self._picture is not None:
+            self._picture(frame, change.type, self._label_topics[change.best.label_id])
 
     def _tell_first(self, camera: str, zone: str | None, zeroes: Mapping[int, int]) -> None:
         if len(zeroes) <= _MAX_ZEROES:

@@ -1,7 +1,8 @@
 """One picture, with the name, number and time it was born with; they travel untouched to the payload."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +52,13 @@ class Frame:
     def height(self) -> int:
         """Pixels."""
         return int(self.image.shape[0])
+
+    def remembered(self) -> "Frame":
+        """The same to remember it by, its picture black: one that is kept would keep a camera's buffer from use."""
+        return replace(self, image=_black(self.image.shape), still=None)
+
+
+@lru_cache(maxsize=16)
+def _black(shape: tuple[int, ...]) -> Image:
+    """A picture of that size that takes the room of a byte."""
+    return np.broadcast_to(np.uint8(0), shape)

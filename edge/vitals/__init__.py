@@ -2,7 +2,6 @@
 
 from edge.vitals.board import Board, Heat
 from edge.vitals.governor import Governor
-from edge.vitals.page import Page
 from edge.vitals.vitals import Vitals
 
-__all__ = ["Board", "Governor", "Heat", "Page", "Vitals"]
+__all__ = ["Board", "Governor", "Heat", "Vitals"]

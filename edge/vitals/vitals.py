@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
 from edge.config.health import listen_address
@@ -12,7 +12,9 @@ from edge.motion import MotionGate, Passing
 from edge.secret import check_private, read_secret
 from edge.vitals.board import Board
 from edge.vitals.governor import Governor, Throttle
-from edge.vitals.page import Page
+
+if TYPE_CHECKING:
+    from edge.vitals.page import Page
 
 __all__ = ["Vitals"]
 
@@ -88,11 +90,11 @@ class Vitals:
             log.info("%s", self._line(health))
 
     @property
-    def page(self) -> Page | None:
+    def page(self) -> "Page | None":
         """The page, where there is one."""
         return self._page
 
-    def _open(self, config: Config) -> Page | None:
+    def _open(self, config: Config) -> "Page | None":
         listen, token_file = config.health.listen, config.health.token_file
         if listen is None:
             return None
@@ -100,6 +102,8 @@ class Vitals:
         if token_file is not None:
             token = read_secret(token_file)
             check_private(token_file)
+        from edge.vitals.page import Page  # an HTTP server, for those who ask for one
+
         return Page(listen_address(listen), lambda: self._told, alive=self._alive, ready=self._ready, token=token)
 
     def _line(self, health: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Results to messages; every one is what the published schemas promise."""
 
 import json
+import weakref
 from importlib.resources import files
 
 import jsonschema
@@ -46,6 +47,23 @@ def test_schemas_when_published_then_each_is_a_schema_and_the_list_is_whole():
     assert found == {f"{s.replace('/', '-')}.json" for s in SCHEMAS}
     for name in found:
         jsonschema.Draft202012Validator.check_schema(json.loads((files("edge") / "schemas" / name).read_text()))
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_seen_when_no_pictures_are_told_then_none_is_kept(snapshots):
+    kept, told = Kept(), []
+    picture = (lambda frame, kind, _label: told.append((kind, frame.image.max()))) if snapshots else None
+    events = make(kept, picture=picture)
+    image = np.full((100, 200, 3), 7, np.uint8)
+    alive = weakref.ref(image)
+
+    events.seen(Frame("door", 1, image, T0, 0), detections((0, 0.9, [20, 10, 120, 60])), TIMING)
+    del image
+
+    assert (alive() is not None) == snapshots, "a camera's buffer is not kept from use"
+    events.gone("door")
+    assert [body["type"] for topic, body, _ in kept.all() if topic == "door/event"] == ["new", "end"]
+    assert told == ([("new", 7), ("end", 7)] if snapshots else [])
 
 
 def test_seen_when_an_object_comes_then_the_event_says_all_that_is_known():

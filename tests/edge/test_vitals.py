@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from edge.config import Config, GovernorConfig
 from edge.errors import ConfigError
 from edge.health import Health
-from edge.vitals import Board, Governor, Heat, Page, Vitals
+from edge.vitals import Board, Governor, Heat, Vitals
 from edge.vitals.exposition import exposition
 from edge.vitals.governor import Throttle
+from edge.vitals.page import Page
 
 STILL = np.zeros((48, 64, 3), np.uint8)
 
