@@ -1,7 +1,7 @@
 """P6, its end: what `tune` would choose here against MXNet on the same weights, one thread each, timed in turn.
 
-The ways are the float bundle and its int8 variant on each provider that is installed, in the model's types and in 16-bit
-floats. One that does not say what its golden sample expects is left out, as `tune` does. Times are CPU time of the process,
+The ways are the float bundle and its int8 variants, each on the provider that it is shaped for, in the model's types and in
+16-bit floats. One that does not say what its golden sample expects is left out, as `tune` does. Times are CPU time of the process,
 which with one thread is wall time on an idle machine.
 """
 
@@ -53,8 +53,8 @@ def _rows(net: Net) -> list[dict[str, Any]]:
     kept: dict[str, str] = {}
     exact = Stage(bundle, SessionOptions(("cpu",), 1))
     stages: dict[str, Stage] = {}
-    shaped, plain = (_in_int8(net, bundle, kernels) for kernels in ("onnxruntime", "any"))
-    for variant, ways in ((bundle, _WAYS), (shaped, _WAYS[:1]), (plain, _WAYS[1:])):
+    stock, openvino = (_in_int8(net, bundle, kernels) for kernels in ("onnxruntime", "openvino"))
+    for variant, ways in ((bundle, _WAYS), (stock, _WAYS[:1]), (openvino, _WAYS[1:])):
         image = prepare_for(variant, golden_image(variant))[0][None]
         pictures = [] if net.images is None else [read(path) for path in images(net.images)]
         for provider, precision in ways:

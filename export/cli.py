@@ -169,9 +169,9 @@ def _quantize(add: _Add) -> None:
     )
     sub.add_argument(
         "--kernels",
-        choices=["onnxruntime", "any"],
+        choices=["onnxruntime", "openvino", "any"],
         default="onnxruntime",
-        help="whose the graph is shaped for on x86; any: for devices on which 'gluon-edge tune' finds OpenVINO",
+        help="whose the graph is shaped for on x86; openvino: for devices that have it; any: left as it is",
     )
     sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
     _out(sub, "DIR")

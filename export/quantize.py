@@ -25,6 +25,7 @@ from export.errors import ExportError
 from export.front import feed_bytes
 from export.gate import Verdict, gate
 from export.observe import METHODS, Histograms, Method, Observed, count_values, narrowed, observe
+from export.padding import pad_picture
 from export.progress import Progress, silent
 from export.qdq import insert_qdq
 from export.regions import Region, constants_of, data_inputs, find_region
@@ -38,9 +39,9 @@ __all__ = ["Calibrated", "Kernels", "Quantized", "Scheme", "Verdict", "calibrate
 Scheme = Literal["u8s8", "s8s8", "auto"]
 """Signs of activations and weights. `u8s8` is what x86 multiplies fastest, `s8s8` what ARM does; `auto` asks here."""
 
-Kernels = Literal["onnxruntime", "any"]
-"""Whose kernels the finished graph is shaped for (`export.stem`, `export.blocks`): what onnxruntime's own run faster,
-OpenVINO runs slower."""
+Kernels = Literal["onnxruntime", "openvino", "any"]
+"""Whose kernels the finished graph is shaped for: what onnxruntime's own run faster (`export.stem`, `export.blocks`,
+`export.ends`), OpenVINO's run slower, and the other way round (`export.padding`, ends in float)."""
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -104,14 +105,21 @@ class Calibrated:
             ExportError: when there is nothing to quantize, or the result is not what was planned.
         """
         region = find_region(self.model.graph, keep_float=keep_float)
+        if self._shaped_for("openvino"):
+            region = region.ending_in_float()
         result = insert_qdq(
             self.model, region, self.observed, self.rounder, signed=self.signed, per_channel=self.per_channel
         )
         _check(self.model, result, region)
         shaped = result
-        if self.kernels == "onnxruntime" and not self.signed:  # what ARM's kernels gain is not known
+        if self._shaped_for("onnxruntime"):
             shaped = fold_columns(fill_blocks(result)[0])[0]
+        elif self._shaped_for("openvino"):
+            shaped = pad_picture(result)[0]
         return Quantized(shaped, self._report(region, shaped), self.bundle, result)
+
+    def _shaped_for(self, kernels: Kernels) -> bool:
+        return self.kernels == kernels and not self.signed  # what ARM's kernels gain is not known
 
     @property
     def cores(self) -> list[str]:

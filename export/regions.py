@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -57,6 +57,10 @@ class Region:
     ends: frozenset[int]
     offsets: frozenset[int]
     kept_float: dict[str, str]
+
+    def ending_in_float(self) -> Region:
+        """The same for kernels of convolutions that give float themselves, as OpenVINO's do."""
+        return replace(self, float_out=self.float_out | self.ends, ends=frozenset())
 
 
 def find_region(graph: onnx.GraphProto, *, keep_float: Collection[str] = ()) -> Region:

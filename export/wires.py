@@ -1,7 +1,7 @@
 """Who makes and who reads what in a finished 8-bit (QDQ) graph, and a convolution's integers in it.
 
-For `export.stem` and `export.blocks`, which shape the graph as onnxruntime's fastest integer kernels want it. They come
-last and move integers only, so that accuracy has nothing to do with them.
+For `export.stem`, `export.blocks` and `export.padding`, which shape the graph as somebody's fastest integer kernels want
+it. They come last and move integers only, so that accuracy has nothing to do with them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The finished 8-bit graph shaped for onnxruntime's kernels: the same integers, whatever the shape."""
+"""The finished 8-bit graph shaped for somebody's kernels: the same integers, whatever the shape."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from onnx import numpy_helper
 
 from export.blocks import fill_blocks
 from export.calibrate import images
+from export.padding import pad_picture
 from export.quantize import calibrate
 from export.settle import settle
 from export.stem import fold_columns
@@ -125,14 +127,78 @@ def test_shaped_model_runs_as_integer_kernels_and_turns_nothing(
     assert ran["shaped"] - ran["plain"] == {"Reshape": 2}
 
 
-def test_quantize_shapes_the_graph_unless_it_is_for_any_kernels_or_for_arm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("taps", "stride", "pad"), [(3, 2, 1), (3, 1, 1), (7, 2, 3), (2, 2, 0)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_first_convolution_whose_padding_stands_in_the_picture_gives_the_same_numbers(
+    tmp_path: Path, taps: int, stride: int, pad: int, per_channel: bool
+) -> None:
+    model = _net(taps=taps, stride=stride, pad=pad, channels=16)
+    plain = _plain(model, colour_pictures(tmp_path), per_channel=per_channel)
+    padded, done = pad_picture(plain)
+    assert done
+    first = next(n for n in padded.graph.node if n.op_type == "Conv")
+    assert [list(a.ints) for a in first.attribute if a.name == "pads"] == [[0, 0, 0, 0]]
+    np.testing.assert_array_equal(_answers(padded), _answers(plain))
+
+
+def test_first_convolution_whose_padding_is_not_written_or_whose_bias_has_no_room_is_left_alone(tmp_path: Path) -> None:
+    plain = _plain(_net(taps=3, stride=2, pad=1, channels=16), colour_pictures(tmp_path))
+    first = next(n for n in plain.graph.node if n.op_type == "Conv")
+    bias = next(n for n in plain.graph.node if first.input[2] in n.output).input[0]
+    automatic, full = onnx.ModelProto(), onnx.ModelProto()
+    for model in (automatic, full):
+        model.CopyFrom(plain)
+    next(n for n in automatic.graph.node if n.op_type == "Conv").attribute.append(
+        onnx.helper.make_attribute("auto_pad", "SAME_UPPER")
+    )
+    held = next(t for t in full.graph.initializer if t.name == bias)
+    signs = -np.sign(numpy_helper.to_array(held).astype(np.int64)).clip(-1, -1)
+    held.CopyFrom(numpy_helper.from_array((signs * (2**31 - 1)).astype(np.int32), bias))
+    for model in (automatic, full):
+        same, done = pad_picture(model)
+        assert not done
+        assert same == model
+
+
+def test_model_shaped_for_openvino_runs_there_in_8_bits_from_the_first_convolution_on(tmp_path: Path) -> None:
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report to its makers
+    openvino = pytest.importorskip("openvino")
     bundle = bundle_of(_net(taps=3, stride=2, pad=1, channels=16), "classification", COLOURS)
     paths = images(colour_pictures(tmp_path))
-    folded = {}
-    for how in (("u8s8", "onnxruntime"), ("u8s8", "any"), ("s8s8", "onnxruntime")):
-        model = calibrate(bundle, paths, scheme=how[0], kernels=how[1]).quantize().model
-        folded[how] = any(t.name.startswith("columns/") for t in model.graph.initializer)
-    assert list(folded.values()) == [True, False, False]
+    answers, kinds = {}, {}
+    for kernels in ("any", "openvino"):
+        calibrated = calibrate(bundle, paths, scheme="u8s8", equalization=False, kernels=kernels)
+        model = calibrated.quantize().model
+        answers[kernels] = _answers(model)
+        graph = openvino.Core().read_model(model.SerializeToString())
+        graph.reshape([1, SIDE, SIDE, 3])
+        compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        nodes = [n.get_rt_info() for n in compiled.get_runtime_model().get_ops()]
+        kinds[kernels] = [i["primitiveType"].value for i in nodes if "Convolution" in i["layerType"].value]
+    assert [kind.rpartition("_")[2] for kind in kinds["openvino"]] == ["I8"] * 4, kinds
+    assert any(kind.endswith("_f32") for kind in kinds["any"]), "it does so by itself now: export.padding is not needed"
+    np.testing.assert_allclose(answers["openvino"], answers["any"], atol=0.01)
+
+
+def test_quantize_shapes_the_graph_for_the_kernels_that_are_asked_for_on_x86_only(tmp_path: Path) -> None:
+    bundle = bundle_of(_net(taps=3, stride=2, pad=1, channels=16), "classification", COLOURS)
+    paths = images(colour_pictures(tmp_path))
+    found = {}
+    for scheme in ("u8s8", "s8s8"):
+        for kernels in ("onnxruntime", "openvino", "any"):
+            graph = calibrate(bundle, paths, scheme=scheme, kernels=kernels).quantize().model.graph
+            names = {t.name.partition("/")[0] for t in graph.initializer}
+            stored = {n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
+            ends = [n for n in graph.node if n.op_type == "Conv"][-1:]
+            found[scheme, kernels] = "columns" in names, "padding" in names, ends[0].output[0] in stored
+    assert found == {
+        ("u8s8", "onnxruntime"): (True, False, True),
+        ("u8s8", "openvino"): (False, True, False),
+        ("u8s8", "any"): (False, False, True),
+        ("s8s8", "onnxruntime"): (False, False, True),
+        ("s8s8", "openvino"): (False, False, True),
+        ("s8s8", "any"): (False, False, True),
+    }
 
 
 def test_report_of_a_shaped_model_has_the_noise_of_each_layer_as_the_float_model_has_it(
@@ -143,7 +209,7 @@ def test_report_of_a_shaped_model_has_the_noise_of_each_layer_as_the_float_model
     bundle = bundle_of(_net(taps=3, stride=2, pad=1, channels=12), "classification", COLOURS)
     paths = images(colour_pictures(tmp_path))
     rows = {}
-    for kernels in ("onnxruntime", "any"):
+    for kernels in ("onnxruntime", "openvino", "any"):
         settled = settle(bundle, paths, max_drop=1.0, scheme="u8s8", kernels=kernels)
         shapes = [tuple(t.dims) for t in settled.quantized.model.graph.initializer]
         assert ((16, 1, 3, 3) in shapes) == (kernels == "onnxruntime")
@@ -151,3 +217,4 @@ def test_report_of_a_shaped_model_has_the_noise_of_each_layer_as_the_float_model
     assert len(rows["any"]) == 4
     assert all(row["snr_db"] > 10 for row in rows["any"])
     assert rows["onnxruntime"] == rows["any"]
+    assert [row["layer"] for row in rows["openvino"]] == [row["layer"] for row in rows["any"]]
