@@ -16,6 +16,15 @@ def test_stopwatch_when_the_thread_sleeps_then_it_is_wall_time_and_no_cpu():
     assert 0.15 <= span.own_s <= span.wall_s
 
 
+def test_stopwatch_when_little_was_done_then_all_of_it_counts():
+    for _ in range(20):
+        end = time.thread_time() + 0.002  # half of a scheduler's tick
+        watch = Stopwatch()
+        while time.thread_time() < end:
+            pass
+        assert watch.span().ran_s >= 0.0015
+
+
 def test_paired_when_one_way_is_twice_as_much_then_the_ratio_says_so():
     ticks = iter(range(10**6))
     now = 0.0
