@@ -142,11 +142,12 @@ def test_box_nms_when_scores_tie_then_rows_and_order_equal_mxnet(scores, ids, to
 @given(st.lists(st.sampled_from([0, -1, -2, -3, 1, 2, 3, 4, 6]), min_size=1, max_size=4))
 def test_reshape_when_codes_are_drawn_then_shapes_equal_mxnet(codes):
     data = numbers(2, 3, 4)
+    # After -2 MXNet itself takes the wrong dimension, and aborts the whole process when the sizes differ then.
+    assume(-2 not in codes or set(codes[codes.index(-2) + 1 :]) <= {1})
     try:
         found = reshaped(data.shape, tuple(codes))
     except ValueError:
-        # MXNet aborts the whole process on some of these.
-        return
+        return  # on some of these it aborts as well
     assert by_mxnet(Case("Reshape", (data,), {"shape": tuple(codes)}))[0].shape == found
 
 
