@@ -31,8 +31,8 @@ from edge.stages import prepare_for
 __all__ = ["first_frames", "measure"]
 
 _FRAMES = 120
-_TURN = 8
-_TURNS = 40
+_TURN = 24
+_TURNS = 20
 _CAMERAS = 4
 
 
