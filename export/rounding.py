@@ -100,19 +100,22 @@ def round_weights(
     out = weights.shape[0]
     groups = len(curvature.values)
     real = weights / grid
+    steps = np.broadcast_to(np.ravel(grid), out)
     result = np.empty_like(real)
     for g, rows in enumerate(np.split(np.arange(out), groups)):
         block = real[rows]
         for part in _parts(block.shape, whole=curvature.whole):
             flat = block[part].reshape(len(rows), -1)
-            rounded = _round(flat, curvature.values[g].astype(np.float64), limit)
+            rounded = _round(flat, curvature.values[g].astype(np.float64), steps[rows], limit)
             block[part] = rounded.reshape(block[part].shape)
         result[rows] = block
     return result
 
 
-def _round(real: NDArray[np.float64], h: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
-    """Rows of `real` [out, d] -> integers, column by column."""
+def _round(
+    real: NDArray[np.float64], h: NDArray[np.float64], steps: NDArray[np.float64], limit: int
+) -> NDArray[np.float64]:
+    """Rows of `real` [out, d], in `steps` [out], -> integers, column by column."""
     plain = np.clip(np.rint(real), -limit, limit)
     mean = float(np.trace(h)) / len(h)
     if not mean > 0:
@@ -132,7 +135,8 @@ def _round(real: NDArray[np.float64], h: NDArray[np.float64], limit: int) -> NDA
         left[:, j + 1 :] -= error[:, None] * factor[j, j + 1 :]
     back = np.empty_like(result)
     back[:, order] = result
-    before, after = (np.einsum("ij,jk,ik->", e, h, e) for e in (plain - real, back - real))
+    # A channel counts by the square of its step: that is how large its error is.
+    before, after = (np.einsum("ij,jk,ik,i->", e, h, e, steps**2) for e in (plain - real, back - real))
     return back if after < before else plain
 
 
