@@ -24,6 +24,7 @@ FIGURES = {
     "convert": "P9: seconds to convert a saved net of the zoo, over MXNet's own exporter on the same files",
     "conversion": "seconds to convert a large saved net with the whole command, and its memory over that of the weights",
     "fastest": "P6: the best way that tune would find here against MXNet on the same weights, one thread",
+    "layers": "where the time of the fastest int8 detector goes by OpenVINO's own count, one thread",
     "instances": "a whole Mask R-CNN of the zoo evaluated: mask AP on what it finds itself, MXNet's on the same",
     "spool": "P10: messages accepted a second with group commit and delivered a second from the disk; bytes and memory",
     "kernels": "how far the same model differs between kernels, of which the golden sample's tolerances are made",

@@ -30,7 +30,7 @@ from export.quantize import Kernels, calibrate
 from export.source import load
 from export.translate import input_variable
 
-__all__ = ["measure"]
+__all__ = ["in_int8", "measure"]
 
 _WAYS = (("cpu", "model"), ("openvino", "model"), ("openvino", "half"))
 
@@ -53,7 +53,7 @@ def _rows(net: Net) -> list[dict[str, Any]]:
     kept: dict[str, str] = {}
     exact = Stage(bundle, SessionOptions(("cpu",), 1))
     stages: dict[str, Stage] = {}
-    stock, openvino = (_in_int8(net, bundle, kernels) for kernels in ("onnxruntime", "openvino"))
+    stock, openvino = (in_int8(net, bundle, kernels) for kernels in ("onnxruntime", "openvino"))
     for variant, ways in ((bundle, _WAYS), (stock, _WAYS[:1]), (openvino, _WAYS[1:])):
         image = prepare_for(variant, golden_image(variant))[0][None]
         pictures = [] if net.images is None else [read(path) for path in images(net.images)]
@@ -103,7 +103,7 @@ def _problem(bundle: Bundle, stage: Stage) -> str | None:
     return None if report.ok else report.problems[0]
 
 
-def _in_int8(net: Net, bundle: Bundle, kernels: Kernels) -> Bundle:
+def in_int8(net: Net, bundle: Bundle, kernels: Kernels) -> Bundle:
     """Calibrated on photographs that are not judged, or without them on what the bundle's own making drew."""
     folder = bundle.path.parent / f"calibration-{bundle.path.name}"
     folder.mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ from export.source import load
 from export.translate import input_variable
 from export.zoo.runtime import mxnet, quiet
 
-__all__ = ["block", "executor", "measure"]
+__all__ = ["block", "executor", "measure", "multiply_adds"]
 
 _SIDE = 1024  # of the matrices
 _GOALS = {
@@ -73,19 +73,24 @@ def _row(net: Net) -> dict[str, Any]:
         "bundle_ms": round(result.median_ms["bundle"], 1),
         "times_faster": round(result.ratio("mxnet", "bundle"), 2),
         "over_block": round(result.ratio("block", "bundle"), 2),
-        "bundle_gmac_s": round(_multiply_adds(bundle.model) / 1e6 / result.median_ms["bundle"], 1),
+        "bundle_gmac_s": round(
+            sum(n for _, n in multiply_adds(bundle.model).values()) / 1e6 / result.median_ms["bundle"], 1
+        ),
         "product_gmac_s": round(_SIDE**3 / 1e6 / result.median_ms["product"], 1),
         "goal": _GOALS.get(net.name, "-"),
     }
 
 
-def _multiply_adds(model: bytes) -> int:
-    """Those of the convolutions, for one picture."""
+def multiply_adds(model: bytes) -> dict[str, tuple[tuple[int, ...], int]]:
+    """The shape of each convolution's weights, and its multiply-adds for one picture, by the name of the node."""
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
     weights = {t.name: list(t.dims) for t in graph.initializer}
-    layers = [(shapes[n.output[0]], weights[n.input[1]]) for n in graph.node if n.op_type == "Conv"]
-    return sum(int(np.prod(out[1:])) * int(np.prod(kernel[1:])) for out, kernel in layers)
+    layers = {n.name: (shapes[n.output[0]], weights[n.input[1]]) for n in graph.node if n.op_type == "Conv"}
+    return {
+        name: (tuple(kernel), int(np.prod(out[1:])) * int(np.prod(kernel[1:])))
+        for name, (out, kernel) in layers.items()
+    }
 
 
 def _product() -> Callable[[], object]:
