@@ -1,5 +1,7 @@
 """P6, its end: what `tune` would choose here against MXNet on the same weights, one thread each, timed in turn.
 
+MXNet runs in the two ways of `benchmarks.mxnet`: an executor with its CPU fusion on, and a block as its users run it.
+
 The ways are the float bundle and its int8 variants, each on the provider that it is shaped for, in the model's types and in
 16-bit floats. One that does not say what its golden sample expects is left out, as `tune` does. Times are CPU time of the process,
 which with one thread is wall time on an idle machine.
@@ -13,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.mxnet import executor
+from benchmarks.mxnet import block, executor
 from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.paired import paired
 from benchmarks.quantization import everyday
@@ -48,7 +50,8 @@ def _rows(net: Net) -> list[dict[str, Any]]:
     spec = bundle.manifest.input
     graph = load(*files)
     pixels = np.random.default_rng(0).normal(size=(1, 3, spec.height, spec.width)).astype(np.float32)
-    calls = {"mxnet": executor(files[0], graph.params, {input_variable(graph): pixels})}
+    inputs = {input_variable(graph): pixels}
+    calls = {"mxnet": executor(files[0], graph.params, inputs), "block": block(*files, inputs)}
     wrong: dict[str, str] = {}
     kept: dict[str, str] = {}
     exact = Stage(bundle, SessionOptions(("cpu",), 1))
@@ -75,8 +78,10 @@ def _rows(net: Net) -> list[dict[str, Any]]:
             "way": name,
             "runs on": stage.session.provider,
             "mxnet_ms": round(result.median_ms["mxnet"], 1),
+            "block_ms": round(result.median_ms["block"], 1),
             "ms": round(result.median_ms[name], 1),
             "times_faster": round(result.ratio("mxnet", name), 2),
+            "over_block": round(result.ratio("block", name), 2),
             "golden": wrong.get(name, "holds"),
             "against float on the CPU": kept[name],
             "goal": "5x by the best that holds",
