@@ -27,10 +27,10 @@ from edge.frame import Frame, Image
 from edge.golden import golden_image
 from edge.health import percentiles
 from edge.payloads import Payloads
+from edge.scene.sighting import told_labels
+from edge.scene.view import views_of
 from edge.sequence import new_id
-from edge.sighting import told_labels
 from edge.stages import Stage
-from edge.view import views_of
 
 __all__ = ["bench"]
 

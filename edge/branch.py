@@ -21,10 +21,10 @@ from edge.motion import MotionGate, Passing
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
 from edge.reload import Plan
-from edge.sighting import told_labels
+from edge.scene.sighting import told_labels
+from edge.scene.view import views_of
 from edge.snapshots import Snapshots
 from edge.stages import Stage
-from edge.view import views_of
 
 __all__ = ["Branch", "Ends", "Shared", "told_of"]
 

@@ -12,9 +12,9 @@ from edge.log import Repeats
 from edge.message import IllegalMessageError, Importance, Message, encode
 from edge.payloads import Payloads
 from edge.results import Result
-from edge.sighting import BACKGROUND, Change, sightings
+from edge.scene.sighting import BACKGROUND, Change, sightings
+from edge.scene.view import View
 from edge.stages import Timing
-from edge.view import View
 
 __all__ = ["Events"]
 

@@ -7,7 +7,7 @@ from edge.config import CameraConfig, Config
 from edge.homeassistant import Seen, discovery, discovery_topic
 from edge.message import Importance, Message, encode
 from edge.payloads import Payloads, board
-from edge.sighting import BACKGROUND
+from edge.scene.sighting import BACKGROUND
 
 __all__ = ["introduction"]
 

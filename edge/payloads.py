@@ -10,8 +10,8 @@ from typing import Any
 from edge import __version__
 from edge.clock import Clock, iso_utc
 from edge.frame import Frame
+from edge.scene.sighting import Change, Sighting
 from edge.sequence import topic_name
-from edge.sighting import Change, Sighting
 from edge.stages import Timing
 from edge.updates.state import Update
 

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any
 
-from edge.sighting import told_labels
+from edge.scene.sighting import told_labels
 from edge.updates.wire import receive, send
 
 _TIMED_RUNS = 7

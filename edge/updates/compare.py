@@ -6,7 +6,7 @@ from statistics import median
 
 from edge.frame import Image
 from edge.results import Result
-from edge.sighting import Box, sightings
+from edge.scene.sighting import Box, sightings
 
 __all__ = ["Comparison", "Finding", "agreement", "findings", "too_slow"]
 

@@ -9,9 +9,9 @@ import pytest
 from edge.clock import Clock, ClockState
 from edge.frame import Frame
 from edge.payloads import Payloads
-from edge.sighting import Sighting
+from edge.scene.sighting import Sighting
+from edge.scene.tracks import Tracker
 from edge.stages import Timing
-from edge.tracks import Tracker
 
 SECOND = 10**9
 NOON = 1_763_812_800 * SECOND  # 2025-11-22T12:00:00Z

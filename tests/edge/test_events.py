@@ -13,9 +13,9 @@ from edge.events import Events
 from edge.frame import Frame
 from edge.payloads import SCHEMAS
 from edge.results import Classification, Detections, Instances, Poses, Segmentation
+from edge.scene.view import View
+from edge.scene.zones import Zone
 from edge.stages import Timing
-from edge.view import View
-from edge.zones import Zone
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 MS = 1_000_000

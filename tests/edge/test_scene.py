@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frame import Frame
-from edge.scene import Scene
-from edge.sighting import Sighting
+from edge.scene.scene import Scene
+from edge.scene.sighting import Sighting
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 MS = 1_000_000

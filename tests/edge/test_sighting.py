@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.results import Classification, Detections, Instances, Poses, Segmentation
-from edge.sighting import Sighting, sightings
+from edge.scene.sighting import Sighting, sightings
 
 SIZE = (200, 100)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from edge.cameras.pattern import pattern_truth
 from edge.frame import Frame
-from edge.sighting import Sighting
-from edge.tracks import Tracker
-from edge.zones import Zone
+from edge.scene.sighting import Sighting
+from edge.scene.tracks import Tracker
+from edge.scene.zones import Zone
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 MS = 1_000_000

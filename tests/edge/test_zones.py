@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.zones import Zone
+from edge.scene.zones import Zone
 
 SQUARE = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
 share = st.floats(0, 1, allow_nan=False, width=32)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from edge.bundle.bundle import Bundle
 from edge.config import CameraConfig, Config
 from edge.frame import Frame
-from edge.scene import Scene
-from edge.sighting import Change, Sighting, told_labels
-from edge.tracks import Tracker
-from edge.zones import Zone
+from edge.scene.scene import Scene
+from edge.scene.sighting import Change, Sighting, told_labels
+from edge.scene.tracks import Tracker
+from edge.scene.zones import Zone
 
 __all__ = ["View", "views_of"]
 

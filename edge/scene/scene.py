@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.frame import Frame
+from edge.scene.sighting import Change, Kind, Sighting
 from edge.sequence import new_id
-from edge.sighting import Change, Kind, Sighting
 
 __all__ = ["Scene"]
 

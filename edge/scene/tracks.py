@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.frame import Frame
+from edge.scene.sighting import Box, Change, Kind, Sighting
+from edge.scene.zones import Zone
 from edge.sequence import new_id
-from edge.sighting import Box, Change, Kind, Sighting
-from edge.zones import Zone
 
 __all__ = ["Tracker"]
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.sighting import Box
+from edge.scene.sighting import Box
 
 __all__ = ["Zone"]
 
