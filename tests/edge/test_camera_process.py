@@ -78,7 +78,7 @@ def _fails_and_returns(camera, fault):
         time.sleep(0.15)  # what was on its way
         frames, begun = watcher.frames, time.monotonic()
         until(lambda: watcher.state == "offline")
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 4
         assert watcher.frames == frames
         word = {"drop": "broke off", "stall": "stalled", "freeze": "frozen"}.get(fault, "truncated")
         assert word in watcher.states[-1][1]

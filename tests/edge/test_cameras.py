@@ -91,9 +91,9 @@ def test_video_when_native_then_it_takes_its_own_time(video):
         stamps.append(taken_ns)
     camera.close()
 
-    assert 1.8 < time.monotonic() - begun < 3
+    assert 1.8 < time.monotonic() - begun < 8
     gaps = np.diff(stamps) / 1e6
-    assert np.median(gaps) == pytest.approx(50, abs=5)
+    assert np.median(gaps) == pytest.approx(50, abs=10)
 
 
 def test_video_when_it_starts_later_then_what_is_before_is_skipped(video):

@@ -108,6 +108,7 @@ def video(tmp_path):
     return bundles.squares_video(tmp_path / "squares.avi", RED_THEN_BLUE)
 
 
+@pytest.mark.alone
 def test_run_when_started_as_a_component_then_it_publishes_what_the_shipped_detector_sees(
     double, start, street, tmp_path
 ):

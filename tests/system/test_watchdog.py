@@ -93,6 +93,7 @@ def test_reload_when_it_is_over_then_ready_is_told_again(manager, run_agent, con
     assert agent.wait() == 0
 
 
+@pytest.mark.alone
 def test_stop_when_under_load_then_within_5_s_and_nothing_accepted_is_lost(broker, listen, run_agent, config, tmp_path):
     flicker = bundles.squares_video(tmp_path / "f.avi", [{"red": (10, 10, 40), "blue": (90, 50, 40)}, {}] * 100)
     cameras = "\n".join(f'[cameras.c{i}]\nsource = "{flicker}"\nloop = true\npace = "fast"' for i in range(2))
