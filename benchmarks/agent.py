@@ -25,8 +25,8 @@ from benchmarks.scheduled import Span, Stopwatch
 from edge.app import Agent
 from edge.bundle.bundle import Bundle
 from edge.configfile import load_config
+from edge.inference.stages import prepare_for
 from edge.localbroker import local_broker
-from edge.stages import prepare_for
 
 __all__ = ["first_frames", "measure"]
 

@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks.nets import Net, bundle_of, nets, zoo_nets
 from benchmarks.paired import paired
 from edge.bundle.bundle import Bundle
-from edge.golden import golden_image
-from edge.session import Session, SessionOptions, available_cores
-from edge.stages import prepare_for
+from edge.inference.golden import golden_image
+from edge.inference.session import Session, SessionOptions, available_cores
+from edge.inference.stages import prepare_for
 
 __all__ = ["measure"]
 

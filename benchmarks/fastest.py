@@ -21,10 +21,10 @@ from benchmarks.paired import paired
 from benchmarks.quantization import everyday
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.errors import EdgeError
-from edge.golden import check, golden_image
+from edge.inference.golden import check, golden_image
+from edge.inference.session import SessionOptions
+from edge.inference.stages import Stage, prepare_for
 from edge.results import Result
-from edge.session import SessionOptions
-from edge.stages import Stage, prepare_for
 from export.agreement import agree
 from export.calibrate import images, read
 from export.pack import drawn_image, source_files, write_bundle

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.nets import bundle_of, nets
 from benchmarks.quantization import everyday, speed_columns
-from edge.stages import Stage
+from edge.inference.stages import Stage
 from export.agreement import agree
 from export.calibrate import images, read
 from export.putback import sensitivities

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from benchmarks.nets import Net, bundle_of, nets, zoo_nets
 from benchmarks.paired import paired
 from edge.bundle.bundle import Bundle
-from edge.stages import prepare_for
+from edge.inference.stages import prepare_for
 
 __all__ = ["measure"]
 

@@ -19,7 +19,7 @@ import cv2
 
 from benchmarks.footprint import cpu_seconds
 from benchmarks.nets import ROOT, bundle_of, nets
-from edge.golden import golden_image
+from edge.inference.golden import golden_image
 from edge.localbroker import local_broker
 
 __all__ = ["measure"]

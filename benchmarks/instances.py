@@ -18,8 +18,8 @@ import numpy as np
 
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.frame import Image
+from edge.inference.stages import Stage
 from edge.results import Instances, rle
-from edge.stages import Stage
 from export.cli import main
 from export.pack import drawn_image
 

@@ -24,9 +24,9 @@ from onnx import helper, numpy_helper
 
 from benchmarks.nets import ROOT, Net, bundle_of, nets, zoo_nets
 from edge.bundle.bundle import Bundle
-from edge.golden import golden_image
+from edge.inference.golden import golden_image
+from edge.inference.stages import prepare_for
 from edge.results import Classification, Detections, Poses, Result, Segmentation, decode
-from edge.stages import prepare_for
 from export.agreement import matched
 from export.calibrate import images
 from export.half import half

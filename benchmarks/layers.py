@@ -19,9 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.fastest import in_int8
 from benchmarks.mxnet import multiply_adds
 from benchmarks.nets import Net, bundle_of, nets
-from edge.golden import golden_image
+from edge.inference.golden import golden_image
+from edge.inference.stages import prepare_for
 from edge.runtimes.openvino import _import
-from edge.stages import prepare_for
 
 __all__ = ["measure"]
 

@@ -18,8 +18,8 @@ from typing import Any
 from benchmarks.nets import GLUONCV, ROOT, Net, bundle_of
 from benchmarks.paired import paired
 from edge.bundle.bundle import Bundle
-from edge.session import Session, SessionOptions
-from edge.stages import Stage, prepare_for
+from edge.inference.session import Session, SessionOptions
+from edge.inference.stages import Stage, prepare_for
 from export.agreement import agree
 from export.calibrate import images, read
 from export.evaluate import evaluate

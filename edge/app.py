@@ -20,6 +20,7 @@ from edge.delivery.delivery import Delivery
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
 from edge.health import Health
+from edge.inference.stages import Stage
 from edge.introduction import introduction
 from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
@@ -29,7 +30,6 @@ from edge.report import Report
 from edge.sequence import new_id
 from edge.shutdown import Deadline, stop_in_order
 from edge.snapshots import Snapshots
-from edge.stages import Stage
 from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.vitals import Vitals

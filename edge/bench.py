@@ -24,13 +24,13 @@ from edge.delivery.delivery import Delivery
 from edge.errors import CameraError
 from edge.events import Events
 from edge.frame import Frame, Image
-from edge.golden import golden_image
 from edge.health import percentiles
+from edge.inference.golden import golden_image
+from edge.inference.stages import Stage
 from edge.payloads import Payloads
 from edge.scene.sighting import told_labels
 from edge.scene.view import views_of
 from edge.sequence import new_id
-from edge.stages import Stage
 
 __all__ = ["bench"]
 

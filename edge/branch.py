@@ -16,6 +16,7 @@ from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.events import Events
 from edge.health import Health
+from edge.inference.stages import Stage
 from edge.liveness import Liveness
 from edge.motion import MotionGate, Passing
 from edge.payloads import Payloads
@@ -24,7 +25,6 @@ from edge.reload import Plan
 from edge.scene.sighting import told_labels
 from edge.scene.view import views_of
 from edge.snapshots import Snapshots
-from edge.stages import Stage
 
 __all__ = ["Branch", "Ends", "Shared", "told_of"]
 

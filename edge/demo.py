@@ -19,10 +19,10 @@ from edge.config import CameraConfig
 from edge.draw import draw
 from edge.errors import CameraError, EdgeError, TransportError
 from edge.frame import Image
+from edge.inference.stages import Stage
 from edge.localbroker import local_broker
 from edge.results import Detections
 from edge.secret import redact
-from edge.stages import Stage
 
 __all__ = ["SHIPPED", "DemoOptions", "demo"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from edge.delivery.outbox import Outbox
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.log import Repeats
 from edge.message import IllegalMessageError, Importance, Message, encode
 from edge.payloads import Payloads
 from edge.results import Result
 from edge.scene.sighting import BACKGROUND, Change, sightings
 from edge.scene.view import View
-from edge.stages import Timing
 
 __all__ = ["Events"]
 

@@ -12,12 +12,12 @@ from edge.config import Config, ModelConfig
 from edge.errors import SessionError
 from edge.frame import Frame
 from edge.health import Health
+from edge.inference.session import SessionOptions, available_cores
+from edge.inference.stages import Stage, Timing
 from edge.memory import give_back
 from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
-from edge.session import SessionOptions, available_cores
-from edge.stages import Stage, Timing
 from edge.tuned import options_for
 from edge.updates import Models, Update
 from edge.updates.host import Host

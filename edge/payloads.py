@@ -10,9 +10,9 @@ from typing import Any
 from edge import __version__
 from edge.clock import Clock, iso_utc
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.scene.sighting import Change, Sighting
 from edge.sequence import topic_name
-from edge.stages import Timing
 from edge.updates.state import Update
 
 __all__ = ["SCHEMAS", "Payloads", "board"]

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from edge.ahead import Ahead, Next, OnTime
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
 from edge.errors import SessionError
 from edge.frame import Frame
 from edge.health import Health
+from edge.inference.ahead import Ahead, Next, OnTime
+from edge.inference.stages import Prepared, Stage, Timing
 from edge.latest import Gone, Latest
 from edge.liveness import Liveness
 from edge.log import Repeats
 from edge.motion import Passing
 from edge.results import Result
-from edge.stages import Prepared, Stage, Timing
 
 __all__ = ["Pipeline", "Sink"]
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
 from edge.errors import SessionError
-from edge.golden import check, golden_image
 from edge.health import percentiles
+from edge.inference.golden import check, golden_image
+from edge.inference.session import SessionOptions, available_cores
+from edge.inference.stages import Stage, prepare_for
 from edge.runtimes import RUNTIMES, Precision
-from edge.session import SessionOptions, available_cores
-from edge.stages import Stage, prepare_for
 from edge.tuned import Tuned, hardware, versions
 
 __all__ = ["Goal", "Trial", "Tuning", "choose", "tune"]

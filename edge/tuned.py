@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from edge.bundle.bundle import Bundle
 from edge.config import ModelConfig
 from edge.durable import replace_file
-from edge.session import SessionOptions, available_cores
+from edge.inference.session import SessionOptions, available_cores
 
 __all__ = ["Tuned", "hardware", "options_for", "recall", "remember", "versions"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
-from edge.stages import prepare_for
+from edge.inference.stages import prepare_for
 from export.errors import ExportError
 from export.progress import Progress, silent
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
-from edge.expectation import compare, expected
 from edge.frame import Image
-from edge.golden import golden_sample
+from edge.inference.expectation import compare, expected
+from edge.inference.golden import golden_sample
+from edge.inference.stages import Stage, prepare_for
 from edge.prepare import Placement, ResizeRule, prepare
 from edge.results import Result, Segmentation, decode
-from edge.stages import Stage, prepare_for
 from export.tolerances import GOLDEN
 
 __all__ = ["MISTAKES", "certificate", "clouds", "telling"]
@@ -43,7 +43,7 @@ _Seen = tuple[str, dict[str, NDArray[Any]], Placement]
 def certificate(bundle: Bundle, pictures: Sequence[Image], *, file: Path | None = None) -> dict[str, bytes]:
     """The files under golden/ for a bundle, made of the first of `pictures` (uint8 [H, W, 3] BGR) that tells all mistakes.
 
-    `file` is as `edge.session.Session` has it. Where the model sees nothing in them by which mistakes could be told, clouds of colour are tried too.
+    `file` is as `edge.inference.session.Session` has it. Where the model sees nothing in them by which mistakes could be told, clouds of colour are tried too.
 
     Raises:
         SessionError: when the model cannot be loaded or run here.

@@ -144,7 +144,7 @@ def verify(args: argparse.Namespace) -> Outcome:
         return _verify_golden(bundle, "MXNet is not installed here", ignored=args.images)
     import onnx
 
-    from edge.stages import prepare_for
+    from edge.inference.stages import prepare_for
     from export import verify as verification
 
     pictures = _pictures(args.images, bundle)
@@ -266,8 +266,8 @@ def _mxnet_is_installed() -> bool:
 
 
 def _verify_golden(bundle: Bundle, why: str, *, ignored: Path | None) -> Outcome:
-    from edge.golden import check
-    from edge.stages import Stage
+    from edge.inference.golden import check
+    from edge.inference.stages import Stage
 
     report = check(bundle, Stage(bundle))
     tolerance = bundle.json("golden/expected.json")["tolerance"]

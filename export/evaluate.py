@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from edge.bundle.bundle import Bundle
-from edge.crops import Looker
 from edge.frame import Image
-from edge.stages import Stage
+from edge.inference.crops import Looker
+from edge.inference.stages import Stage
 from export.bootstrap import Draws, draw, interval
 from export.calibrate import read
 from export.coco_metrics import CocoBoxes, CocoInstances

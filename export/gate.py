@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from edge.bundle.bundle import Bundle
+from edge.inference.session import Session, SessionOptions
+from edge.inference.stages import Stage, prepare_for
 from edge.results import Result
-from edge.session import Session, SessionOptions
-from edge.stages import Stage, prepare_for
 from export.agreement import agree
 from export.bootstrap import interval
 from export.calibrate import read, spread

@@ -9,8 +9,8 @@ import numpy as np
 
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
+from edge.inference.stages import Timing, prepare_for
 from edge.results import Result, decode
-from edge.stages import Timing, prepare_for
 from export.errors import ExportError
 from export.graph import Array
 from export.heads import Normalization
@@ -25,7 +25,7 @@ _ROWS: Final = 100
 
 
 class Original:
-    """A bundle's MXNet net, looking at pictures as `edge.stages.Stage` does.
+    """A bundle's MXNet net, looking at pictures as `edge.inference.stages.Stage` does.
 
     Raises:
         ExportError: when the bundle's source is not at hand, or MXNet is not installed.

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from edge.bundle.bundle import Bundle
-from edge.crops import Looker, person_labels, persons_of, poses_of
 from edge.frame import Image
-from edge.stages import Stage
+from edge.inference.crops import Looker, person_labels, persons_of, poses_of
+from edge.inference.stages import Stage
 from export.coco_metrics import CocoJoints
 from export.metrics import Measured
 from export.truth import Joints

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 
 from edge.bundle.bundle import Bundle
+from edge.inference.stages import Stage
 from edge.results import Detections, Instances, Result
-from edge.stages import Stage
 from export.agreement import distance
 from export.calibrate import read, spread
 from export.gate import Accuracy, Judge, holds

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
-from edge.golden import INPUT, golden_image
+from edge.inference.golden import INPUT, golden_image
 from export import calibrate
 from export import settle as settling
 from export.gate import gpu_is_here

@@ -18,10 +18,10 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.draw import draw
 from edge.frame import Image
+from edge.inference.session import Session, SessionOptions, available_cores
+from edge.inference.stages import Stage, prepare_for
 from edge.results import Classification, Detections, Instances, Result, Segmentation
 from edge.runtimes import RUNTIMES
-from edge.session import Session, SessionOptions, available_cores
-from edge.stages import Stage, prepare_for
 from export.agreement import agree, distance
 from export.calibrate import read, spread
 from export.page import Pair, page

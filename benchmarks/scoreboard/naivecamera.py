@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.bundle.bundle import read_bundle
-from edge.stages import Stage
+from edge.inference.stages import Stage
 
 
 def main() -> None:

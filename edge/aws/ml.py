@@ -19,10 +19,10 @@ from edge.config import AwsMlConfig
 from edge.delivery.outbox import Outbox
 from edge.errors import ConfigError
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.message import IllegalMessageError, Importance, Message
 from edge.prepare import placement_of
 from edge.results import Classification, Detections, Result
-from edge.stages import Timing
 
 __all__ = ["AwsMl", "default_topic"]
 

@@ -11,8 +11,8 @@ from edge.config import Config, MqttConfig, broker_address
 from edge.configfile import check_config, load_config
 from edge.doctor.finding import Finding
 from edge.errors import EdgeError
-from edge.golden import check
-from edge.stages import Stage
+from edge.inference.golden import check
+from edge.inference.stages import Stage
 from edge.tuned import options_for, recall
 
 __all__ = ["check_configuration", "check_node"]

@@ -51,9 +51,9 @@ def serve(sock: socket.socket, job: dict[str, Any]) -> None:
 
     from edge.bundle.bundle import read_bundle
     from edge.errors import BundleError
-    from edge.golden import check, golden_image
-    from edge.session import SessionOptions
-    from edge.stages import Stage
+    from edge.inference.golden import check, golden_image
+    from edge.inference.session import SessionOptions
+    from edge.inference.stages import Stage
     from edge.updates.compare import findings
     from edge.updates.sound import refuse_what_is_no_number
 

@@ -11,9 +11,9 @@ from edge.admission import admitted, trust_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import ConfigError, PermanentError
+from edge.inference.session import SessionOptions
 from edge.modelhost import models_of, updater_of
 from edge.sequence import default_state_dir, new_id
-from edge.session import SessionOptions
 from edge.tuned import options_for
 from edge.updates.host import NoAgent
 from edge.updates.models import Models

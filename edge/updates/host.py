@@ -6,9 +6,9 @@ from typing import Protocol
 
 from edge.bundle.bundle import Bundle
 from edge.frame import Frame
+from edge.inference.session import SessionOptions
+from edge.inference.stages import Stage, Timing
 from edge.results import Result
-from edge.session import SessionOptions
-from edge.stages import Stage, Timing
 
 __all__ = ["Host", "NoAgent", "Seen", "Tap"]
 

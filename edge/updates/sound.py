@@ -4,7 +4,7 @@ import numpy as np
 
 from edge.errors import SessionError
 from edge.frame import Image
-from edge.stages import Stage, prepare_for
+from edge.inference.stages import Stage, prepare_for
 
 __all__ = ["refuse_what_is_no_number"]
 

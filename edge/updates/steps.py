@@ -14,8 +14,8 @@ from edge.bundle.unpack import unpack
 from edge.bundle.versions import Versions
 from edge.config import UpdatesConfig
 from edge.errors import BundleRefusedError
+from edge.inference.stages import Timing
 from edge.scene.sighting import told_labels
-from edge.stages import Timing
 from edge.updates.compare import Comparison, agreement, findings, too_slow
 from edge.updates.host import Host, Tap
 from edge.updates.models import Models

@@ -11,7 +11,7 @@ from typing import Any
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError
 from edge.frame import Image
-from edge.session import SessionOptions
+from edge.inference.session import SessionOptions
 from edge.updates.compare import Finding
 from edge.updates.wire import receive, send
 

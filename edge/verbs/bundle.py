@@ -119,7 +119,7 @@ def _signers(bundle: "Bundle") -> str:
 
 
 def _golden(bundle: "Bundle") -> str:
-    from edge.golden import EXPECTED, read_expected
+    from edge.inference.golden import EXPECTED, read_expected
 
     if EXPECTED not in bundle.files:
         return "none: 'bundle test' cannot tell whether this device computes the same"
@@ -190,8 +190,8 @@ def _onnxruntime() -> str | None:
 def test(args: argparse.Namespace) -> int:
     """The golden sample on this device's own kernels."""
     from edge.bundle.bundle import read_bundle
-    from edge.golden import check
-    from edge.stages import Stage
+    from edge.inference.golden import check
+    from edge.inference.stages import Stage
 
     bundle = read_bundle(args.bundle)
     stage = Stage(bundle, options(args))

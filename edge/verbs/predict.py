@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edge.verbs.verb import add_command, add_json, add_session, fail, number, options
 
 if TYPE_CHECKING:
-    from edge.crops import Looker
-    from edge.stages import Stage
+    from edge.inference.crops import Looker
+    from edge.inference.stages import Stage
     from edge.verbs.verb import Commands
 
 __all__ = ["add"]
@@ -33,10 +33,10 @@ def add(commands: "Commands") -> None:
 def predict(args: argparse.Namespace) -> int:
     """One-off inference; every image that can be read is, and the status tells whether all could."""
     from edge.bundle.bundle import read_bundle
-    from edge.crops import OnPersons
     from edge.errors import ImageError
-    from edge.predict import drawing_names, look
-    from edge.stages import Stage
+    from edge.inference.crops import OnPersons
+    from edge.inference.predict import drawing_names, look
+    from edge.inference.stages import Stage
 
     stage = Stage(read_bundle(args.bundle), options(args), threshold=args.threshold)
     _tell_what_fell_away(stage)

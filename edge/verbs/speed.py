@@ -98,8 +98,8 @@ def bench(args: argparse.Namespace) -> int:
     from edge.bench import bench as measure
     from edge.bundle.bundle import read_bundle
     from edge.config import ModelConfig
-    from edge.session import SessionOptions
-    from edge.stages import Stage
+    from edge.inference.session import SessionOptions
+    from edge.inference.stages import Stage
     from edge.tuned import options_for
 
     bundle = read_bundle(args.bundle)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edge.secret import redact
 
 if TYPE_CHECKING:
-    from edge.session import SessionOptions
+    from edge.inference.session import SessionOptions
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it nowhere else
 
@@ -70,7 +70,7 @@ def add_session(sub: argparse.ArgumentParser, provider: str | None = "cpu") -> N
 
 def options(args: argparse.Namespace) -> "SessionOptions":
     """How to run a model, as the command line says."""
-    from edge.session import SessionOptions
+    from edge.inference.session import SessionOptions
 
     return SessionOptions(providers=(args.provider,), threads=args.threads)
 

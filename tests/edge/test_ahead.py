@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from edge.ahead import Ahead, OnTime
 from edge.frame import Frame
+from edge.inference.ahead import Ahead, OnTime
 from edge.latest import Gone, Latest
 
 

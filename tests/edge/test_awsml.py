@@ -13,9 +13,9 @@ from edge.bundle.bundle import InputSpec
 from edge.clock import Clock
 from edge.config import AwsMlConfig
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.prepare import placement_of, prepare
 from edge.results import Classification, Detections, Segmentation
-from edge.stages import Timing
 
 TIMING = Timing(1.0, 2.0, 3.0)
 NOW = 1_609_459_200_123_456_000

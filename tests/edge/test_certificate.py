@@ -10,13 +10,13 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from edge import stages
 from edge.bundle.bundle import read_bundle
 from edge.cli import main
-from edge.expectation import compare, expected
-from edge.golden import check, golden_image
+from edge.inference import stages
+from edge.inference.expectation import compare, expected
+from edge.inference.golden import check, golden_image
+from edge.inference.stages import Stage
 from edge.results import Detections, Instances, Segmentation
-from edge.stages import Stage
 from export.certificate import MISTAKES, certificate, telling
 
 

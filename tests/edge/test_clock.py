@@ -8,10 +8,10 @@ import pytest
 
 from edge.clock import Clock, ClockState
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.payloads import Payloads
 from edge.scene.sighting import Sighting
 from edge.scene.tracks import Tracker
-from edge.stages import Timing
 
 SECOND = 10**9
 NOON = 1_763_812_800 * SECOND  # 2025-11-22T12:00:00Z

@@ -11,11 +11,11 @@ from payload_parts import T0, Kept, assert_valid, payloads
 
 from edge.events import Events
 from edge.frame import Frame
+from edge.inference.stages import Timing
 from edge.payloads import SCHEMAS
 from edge.results import Classification, Detections, Instances, Poses, Segmentation
 from edge.scene.view import View
 from edge.scene.zones import Zone
-from edge.stages import Timing
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 MS = 1_000_000

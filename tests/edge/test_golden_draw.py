@@ -9,9 +9,9 @@ import pytest
 from edge.bundle.bundle import read_bundle
 from edge.draw import colour, draw
 from edge.errors import BundleError
-from edge.golden import check, compare, expected
+from edge.inference.golden import check, compare, expected
+from edge.inference.stages import Stage
 from edge.results import Classification, Detections, Segmentation
-from edge.stages import Stage
 
 LABELS = ("a", "b", "c")
 

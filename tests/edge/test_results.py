@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from edge.crops import crop_around
 from edge.draw import draw
-from edge.golden import compare, expected
+from edge.inference.crops import crop_around
+from edge.inference.golden import compare, expected
 from edge.prepare import prepare
 from edge.results import Classification, Detections, Instances, Poses, Segmentation, decode, rle, to_json
 

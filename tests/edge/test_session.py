@@ -17,13 +17,13 @@ from street import ROOT
 from edge import runtimes
 from edge.bundle.bundle import read_bundle
 from edge.errors import SessionError
-from edge.golden import check
+from edge.inference.golden import check
+from edge.inference.session import Session, SessionOptions
+from edge.inference.stages import Stage, prepare_for
 from edge.runtimes import plugin, providers
 from edge.runtimes.binding import BoundRuntime
 from edge.runtimes.onnx import CPU, load
 from edge.runtimes.runtime import Settings
-from edge.session import Session, SessionOptions
-from edge.stages import Stage, prepare_for
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_model_that_fails_on_its_first_run_goes_to_the_next_provider(bundle, mon
         return Broken(providers.cpu(model, settings).graph)
 
     monkeypatch.setattr(runtimes, "RUNTIMES", {**runtimes.RUNTIMES})
-    monkeypatch.setattr("edge.session.RUNTIMES", {**runtimes.RUNTIMES, "cuda": (broken,)})
+    monkeypatch.setattr("edge.inference.session.RUNTIMES", {**runtimes.RUNTIMES, "cuda": (broken,)})
     session = Session(bundle, SessionOptions(("cuda",)))
 
     assert session.provider == CPU

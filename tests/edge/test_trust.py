@@ -15,7 +15,7 @@ from edge.bundle.unpack import unpack
 from edge.bundle.versions import Versions
 from edge.cli import main
 from edge.errors import BundleError, BundleRefusedError, ConfigError
-from edge.session import Session
+from edge.inference.session import Session
 from edge.signing import BUNDLE, COMMAND, Keys, make_key, signature
 from export.release import Stamp, make_key_files, pack_zip
 

@@ -35,7 +35,7 @@ def altered(alter=lambda _name, value: value):
 
 
 def table(monkeypatch, **ways):
-    for module in ("edge.session", "edge.tune"):
+    for module in ("edge.inference.session", "edge.tune"):
         monkeypatch.setattr(f"{module}.RUNTIMES", {"cpu": (providers.cpu,), **{k: (v,) for k, v in ways.items()}})
 
 

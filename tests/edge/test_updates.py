@@ -143,7 +143,7 @@ def test_models_when_its_state_is_damaged_then_the_configured_one_starts_and_the
 
 @pytest.fixture(scope="module")
 def options():
-    from edge.session import SessionOptions
+    from edge.inference.session import SessionOptions
 
     return SessionOptions(threads=1)
 

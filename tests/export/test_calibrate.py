@@ -6,7 +6,7 @@ import pytest
 from models import COLOURS, bundle_of, colour_net, colour_pictures
 
 from edge.bundle.bundle import Bundle
-from edge.stages import prepare_for
+from edge.inference.stages import prepare_for
 from export.calibrate import Reader, images, read, spread
 from export.errors import ExportError
 

@@ -26,8 +26,8 @@ from models import (
 
 from edge.bundle.bundle import Bundle, read_bundle
 from edge.errors import BundleError
+from edge.inference.stages import Stage
 from edge.results import rle, to_json
-from edge.stages import Stage
 from export.cli import main
 from export.errors import ExportError
 from export.evaluate import evaluate

@@ -6,7 +6,7 @@ import pytest
 from models import COLOURS, bundle_of, colour_net, colour_pictures, square_net, square_pictures
 from onnx import TensorProto, numpy_helper
 
-from edge.stages import Stage
+from edge.inference.stages import Stage
 from export.calibrate import images, read
 from export.errors import ExportError
 from export.half import half

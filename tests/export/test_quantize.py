@@ -19,7 +19,7 @@ from models import (
 )
 
 from edge.bundle.bundle import Bundle
-from edge.stages import Stage
+from edge.inference.stages import Stage
 from export.calibrate import images, read
 from export.equalize import equalize
 from export.errors import ExportError

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from edge.cli import main
-from edge.session import Session
+from edge.inference.session import Session
 
 work = Session.infer
 flag = Path(sys.argv.pop(1))

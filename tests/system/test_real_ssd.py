@@ -10,7 +10,7 @@ import pytest
 from street import ROOT
 
 from edge.bundle.bundle import read_bundle
-from edge.stages import Stage
+from edge.inference.stages import Stage
 from export.cli import main
 from export.pack import drawn_image
 

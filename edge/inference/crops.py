@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError
 from edge.frame import Image
+from edge.inference.stages import Timing
 from edge.results import Detections, Instances, Poses, Result
-from edge.stages import Timing
 
 __all__ = ["Looker", "OnPersons", "crop_around", "person_labels", "persons_of", "poses_of"]
 
@@ -20,7 +20,7 @@ _ROOM = 1.25  # GluonCV's: a quarter more than the box in each direction
 
 
 class Looker(Protocol):
-    """A model that looks at pictures, such as `edge.stages.Stage`."""
+    """A model that looks at pictures, such as `edge.inference.stages.Stage`."""
 
     @property
     def bundle(self) -> Bundle:

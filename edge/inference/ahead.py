@@ -7,8 +7,8 @@ import logging
 from typing import Protocol
 
 from edge.frame import Frame
+from edge.inference.stages import Prepared, Stage
 from edge.latest import Gone, Latest
-from edge.stages import Prepared, Stage
 
 __all__ = ["Ahead", "Next", "OnTime"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.crops import Looker
 from edge.draw import draw
 from edge.errors import ImageError
 from edge.frame import Image
+from edge.inference.crops import Looker
 from edge.results import to_json
 
 __all__ = ["drawing_names", "look", "read_image"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
+from edge.inference.session import Session, SessionOptions
 from edge.prepare import Placement, prepare
 from edge.results import Result, decode
-from edge.session import Session, SessionOptions
 
 __all__ = ["Prepared", "Stage", "Timing", "prepare_for"]
 

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError
-from edge.expectation import ExpectedResults, GoldenReport, compare, expected
 from edge.frame import Image
+from edge.inference.expectation import ExpectedResults, GoldenReport, compare, expected
+from edge.inference.stages import Stage, prepare_for
 from edge.results import Result, Segmentation, decode
-from edge.stages import Stage, prepare_for
 
 __all__ = [
     "EXPECTED",
