@@ -15,11 +15,11 @@ from typing import Any
 import cv2
 
 from edge.cameras import Camera, NeverStop, Opening, Settings, open_camera
+from edge.cameras.motion import MotionGate
 from edge.cameras.remote import Remote
 from edge.clock import Clock
 from edge.config import MotionConfig
 from edge.health import percentiles
-from edge.motion import MotionGate
 
 __all__ = ["measure"]
 

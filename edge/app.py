@@ -10,7 +10,7 @@ from edge.aws.hearing import Hearings
 from edge.aws.management import aws_services
 from edge.branch import Branch, Ends, Shared, told_of
 from edge.branches import Branches
-from edge.cameraset import gates_of
+from edge.cameras.cameraset import gates_of
 from edge.clock import Clock
 from edge.commands.control import Control
 from edge.commands.desk import Done

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge.aws.ml import AwsMl
+from edge.cameras.cameraset import CameraSet
+from edge.cameras.motion import MotionGate, Passing
 from edge.cameras.reader import Watcher
-from edge.cameraset import CameraSet
 from edge.commands.control import Control
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
@@ -18,7 +19,6 @@ from edge.events import Events
 from edge.health import Health
 from edge.inference.stages import Stage
 from edge.liveness import Liveness
-from edge.motion import MotionGate, Passing
 from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
 from edge.reload import Plan

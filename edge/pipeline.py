@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
+from edge.cameras.latest import Gone, Latest
+from edge.cameras.motion import Passing
 from edge.cameras.reader import CameraReader
 from edge.clock import Clock
 from edge.errors import SessionError
@@ -15,10 +17,8 @@ from edge.frame import Frame
 from edge.health import Health
 from edge.inference.ahead import Ahead, Next, OnTime
 from edge.inference.stages import Prepared, Stage, Timing
-from edge.latest import Gone, Latest
 from edge.liveness import Liveness
 from edge.log import Repeats
-from edge.motion import Passing
 from edge.results import Result
 
 __all__ = ["Pipeline", "Sink"]

@@ -9,13 +9,13 @@ from typing import Protocol
 from edge.cameras.camera import Camera, Opening, Settings, still_of
 from edge.cameras.ladder import Ladder, Rung, Step
 from edge.cameras.lastresort import LastResort
+from edge.cameras.latest import Latest
 from edge.cameras.pace import Cap
 from edge.cameras.process import HungError
 from edge.cameras.stop import StopSign
 from edge.clock import Clock
 from edge.errors import CameraError, EdgeError
 from edge.frame import Frame
-from edge.latest import Latest
 from edge.log import Repeats
 from edge.secret import redact
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from edge.cameras.motion import MotionGate
 from edge.cameras.reader import CameraReader
 from edge.commands.desk import Done
 from edge.errors import CameraError, PermanentError
-from edge.motion import MotionGate
 from edge.snapshots import Snapshots
 
 __all__ = ["Control"]

@@ -6,9 +6,9 @@ Live cameras do without: their newest frame is taken when the model is free for 
 import logging
 from typing import Protocol
 
+from edge.cameras.latest import Gone, Latest
 from edge.frame import Frame
 from edge.inference.stages import Prepared, Stage
-from edge.latest import Gone, Latest
 
 __all__ = ["Ahead", "Next", "OnTime"]
 

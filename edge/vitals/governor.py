@@ -11,10 +11,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from edge.cameras.motion import MotionGate
 from edge.cameras.pace import Cap
 from edge.config import GovernorConfig, MotionConfig
 from edge.frame import Image
-from edge.motion import MotionGate
 from edge.vitals.board import Heat
 
 __all__ = ["Governor", "Throttle"]

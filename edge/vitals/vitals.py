@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from edge.cameras.motion import MotionGate, Passing
 from edge.config import Config
 from edge.config.health import listen_address
 from edge.health import Health
-from edge.motion import MotionGate, Passing
 from edge.secret import check_private, read_secret
 from edge.vitals.board import Board
 from edge.vitals.governor import Governor, Throttle

@@ -4,11 +4,11 @@ import time
 from contextlib import contextmanager
 
 from edge.cameras import NeverStop, Opening, Settings
+from edge.cameras.latest import Latest
 from edge.cameras.reader import CameraReader
 from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.config import CameraConfig
-from edge.latest import Latest
 
 
 def settings_of(source, **settings):

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from edge.cameras.latest import Gone, Latest
 from edge.frame import Frame
 from edge.inference.ahead import Ahead, OnTime
-from edge.latest import Gone, Latest
 
 
 class Preparer:

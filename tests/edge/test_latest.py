@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
+from edge.cameras.latest import Gone, Latest
 from edge.frame import Frame
-from edge.latest import Gone, Latest
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from camera_parts import reading, until
 
+from edge.cameras.latest import Gone
 from edge.clock import Clock
 from edge.errors import CameraError
-from edge.latest import Gone
 
 
 class Scripted:

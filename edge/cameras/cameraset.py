@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from edge.cameras import Settings
 from edge.cameras.camera import LIVE
 from edge.cameras.lastresort import LastResort
+from edge.cameras.latest import Latest
+from edge.cameras.motion import MotionGate
 from edge.cameras.privacy import Masked
 from edge.cameras.reader import CameraReader, Source, Watcher
 from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.config import CameraConfig, Config
-from edge.latest import Latest
-from edge.motion import MotionGate
 from edge.reload import Plan
 from edge.sequence import default_state_dir
 
