@@ -24,12 +24,12 @@ from edge.inference.stages import Stage
 from edge.introduction import introduction
 from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
-from edge.payloads import Payloads
 from edge.reload import plan
-from edge.report import Report
+from edge.reporting.payloads import Payloads
+from edge.reporting.report import Report
+from edge.reporting.snapshots import Snapshots
 from edge.sequence import new_id
 from edge.shutdown import Deadline, stop_in_order
-from edge.snapshots import Snapshots
 from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
 from edge.vitals import Vitals

@@ -22,12 +22,12 @@ from edge.clock import Clock
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.errors import CameraError
-from edge.events import Events
 from edge.frame import Frame, Image
 from edge.health import percentiles
 from edge.inference.golden import golden_image
 from edge.inference.stages import Stage
-from edge.payloads import Payloads
+from edge.reporting.events import Events
+from edge.reporting.payloads import Payloads
 from edge.scene.sighting import told_labels
 from edge.scene.view import views_of
 from edge.sequence import new_id

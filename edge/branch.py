@@ -15,16 +15,16 @@ from edge.cameras.reader import Watcher
 from edge.commands.control import Control
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
-from edge.events import Events
 from edge.health import Health
 from edge.inference.stages import Stage
 from edge.liveness import Liveness
-from edge.payloads import Payloads
 from edge.pipeline import Pipeline, Sink
 from edge.reload import Plan
+from edge.reporting.events import Events
+from edge.reporting.payloads import Payloads
+from edge.reporting.snapshots import Snapshots
 from edge.scene.sighting import told_labels
 from edge.scene.view import views_of
-from edge.snapshots import Snapshots
 
 __all__ = ["Branch", "Ends", "Shared", "told_of"]
 

@@ -6,7 +6,7 @@ from edge import __version__
 from edge.config import CameraConfig, Config
 from edge.homeassistant import Seen, discovery, discovery_topic
 from edge.message import Importance, Message, encode
-from edge.payloads import Payloads, board
+from edge.reporting.payloads import Payloads, board
 from edge.scene.sighting import BACKGROUND
 
 __all__ = ["introduction"]

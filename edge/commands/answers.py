@@ -15,7 +15,7 @@ from edge.clock import iso_utc
 from edge.commands.gate import Command
 from edge.delivery.outbox import record_of
 from edge.message import Extras, IllegalMessageError, Importance, Message, encode
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.spool import Spool
 from edge.spool.errors import StoreCorruptError, StoreError
 from edge.spool.journal import Journal, Refusal

@@ -9,7 +9,7 @@ from edge.cameras.motion import MotionGate
 from edge.cameras.reader import CameraReader
 from edge.commands.desk import Done
 from edge.errors import CameraError, PermanentError
-from edge.snapshots import Snapshots
+from edge.reporting.snapshots import Snapshots
 
 __all__ = ["Control"]
 

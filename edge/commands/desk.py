@@ -15,7 +15,7 @@ from edge.commands.gate import Command, CommandError, Gate, switch_of
 from edge.delivery.outbox import record_of
 from edge.errors import EdgeError
 from edge.message import Importance, Message
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.spool import Spool
 from edge.spool.errors import StoreCorruptError, StoreError
 from edge.transports.transport import Received

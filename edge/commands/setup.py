@@ -8,7 +8,7 @@ from edge.commands.desk import Desk, Done
 from edge.commands.gate import Gate
 from edge.config import Config
 from edge.homeassistant import status_topic
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.signing import Keys
 
 __all__ = ["desk_of", "is_at_home"]

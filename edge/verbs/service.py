@@ -148,7 +148,7 @@ def _program() -> Path:
 
 
 def _board() -> str:
-    from edge.payloads import board
+    from edge.reporting.payloads import board
 
     name = (board() or "").lower()
     if "raspberry pi" in name:

@@ -6,7 +6,7 @@ from importlib.resources import files
 import jsonschema
 
 from edge.clock import Clock, ClockState, iso_utc
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.sequence import new_id
 
 T0 = 1_763_806_921_123_456_789

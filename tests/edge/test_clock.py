@@ -9,7 +9,7 @@ import pytest
 from edge.clock import Clock, ClockState
 from edge.frame import Frame
 from edge.inference.stages import Timing
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.scene.sighting import Sighting
 from edge.scene.tracks import Tracker
 

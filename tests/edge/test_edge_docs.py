@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from edge.config import CameraConfig, Config, MotionConfig
 from edge.configfile import load_config
-from edge.payloads import SCHEMAS
+from edge.reporting.payloads import SCHEMAS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from payload_parts import T0, Kept, assert_valid, payloads
 
-from edge.events import Events
 from edge.frame import Frame
 from edge.inference.stages import Timing
-from edge.payloads import SCHEMAS
+from edge.reporting.events import Events
+from edge.reporting.payloads import SCHEMAS
 from edge.results import Classification, Detections, Instances, Poses, Segmentation
 from edge.scene.view import View
 from edge.scene.zones import Zone

@@ -4,7 +4,7 @@ from payload_parts import T0, Kept, assert_valid, payloads
 
 from edge.clock import Clock, iso_utc, kernel_clock_state
 from edge.health import Health, percentiles
-from edge.report import Report
+from edge.reporting.report import Report
 
 
 def test_report_when_a_node_speaks_of_itself_then_info_state_and_health_are_valid():

@@ -20,7 +20,7 @@ from edge.cameras.privacy import Masked
 from edge.cameras.ring import SLOTS
 from edge.cameras.source import source_for
 from edge.errors import CameraError
-from edge.snapshots import Snapshots
+from edge.reporting.snapshots import Snapshots
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
 USED = {

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edge.cameras.privacy import Masked, blacken
 from edge.errors import CameraError, PermanentError
 from edge.frame import Frame
-from edge.jpeg import fitting_jpeg
-from edge.snapshots import Snapshots
+from edge.reporting.jpeg import fitting_jpeg
+from edge.reporting.snapshots import Snapshots
 
 
 def noise(height=240, width=320, seed=0):
@@ -112,7 +112,7 @@ def test_command_when_a_frame_comes_by_then_it_is_sent_and_the_cameras_own_memor
 
 
 def test_command_when_no_frame_comes_or_it_is_switched_off_then_it_says_so(make, monkeypatch):
-    monkeypatch.setattr("edge.snapshots._FRAME_WITHIN_S", 0.05)
+    monkeypatch.setattr("edge.reporting.snapshots._FRAME_WITHIN_S", 0.05)
     snapshots, sent = make()
     with pytest.raises(CameraError, match="gave no frame within"):
         snapshots.take("gate")

@@ -7,7 +7,7 @@ from typing import Any
 from edge.delivery.outbox import Outbox
 from edge.health import Health
 from edge.message import IllegalMessageError, Importance, Message, encode
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.updates.state import Update
 
 __all__ = ["Report"]

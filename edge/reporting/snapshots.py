@@ -13,8 +13,8 @@ from dataclasses import replace
 from edge.errors import CameraError, PermanentError
 from edge.frame import Frame
 from edge.homeassistant import ON_COMMAND
-from edge.jpeg import fitting_jpeg
 from edge.message import Importance, Message
+from edge.reporting.jpeg import fitting_jpeg
 
 __all__ = ["Snapshots"]
 

@@ -11,7 +11,7 @@ from edge.frame import Frame
 from edge.inference.stages import Timing
 from edge.log import Repeats
 from edge.message import IllegalMessageError, Importance, Message, encode
-from edge.payloads import Payloads
+from edge.reporting.payloads import Payloads
 from edge.results import Result
 from edge.scene.sighting import BACKGROUND, Change, sightings
 from edge.scene.view import View
