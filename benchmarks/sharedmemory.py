@@ -19,7 +19,7 @@ from edge.cameras.motion import MotionGate
 from edge.cameras.remote import Remote
 from edge.clock import Clock
 from edge.config import MotionConfig
-from edge.health import percentiles
+from edge.health.health import percentiles
 
 __all__ = ["measure"]
 

@@ -19,7 +19,8 @@ from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
-from edge.health import Health
+from edge.health.health import Health
+from edge.health.vitals import Vitals
 from edge.inference.stages import Stage
 from edge.introduction import introduction
 from edge.message import Message
@@ -32,7 +33,6 @@ from edge.sequence import new_id
 from edge.shutdown import Deadline, stop_in_order
 from edge.transports.nucleus import Nucleus
 from edge.updates.state import Request, Update
-from edge.vitals import Vitals
 
 __all__ = ["Agent"]
 

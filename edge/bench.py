@@ -23,7 +23,7 @@ from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
 from edge.errors import CameraError
 from edge.frame import Frame, Image
-from edge.health import percentiles
+from edge.health.health import percentiles
 from edge.inference.golden import golden_image
 from edge.inference.stages import Stage
 from edge.reporting.events import Events

@@ -15,9 +15,9 @@ from edge.cameras.reader import Watcher
 from edge.commands.control import Control
 from edge.config import CameraConfig, Config
 from edge.delivery.delivery import Delivery
-from edge.health import Health
+from edge.health.health import Health
+from edge.health.liveness import Liveness
 from edge.inference.stages import Stage
-from edge.liveness import Liveness
 from edge.pipeline import Pipeline, Sink
 from edge.reload import Plan
 from edge.reporting.events import Events

@@ -11,7 +11,7 @@ from edge.bundle.bundle import Bundle
 from edge.config import Config, ModelConfig
 from edge.errors import SessionError
 from edge.frame import Frame
-from edge.health import Health
+from edge.health.health import Health
 from edge.inference.session import SessionOptions, available_cores
 from edge.inference.stages import Stage, Timing
 from edge.memory import give_back

@@ -14,10 +14,10 @@ from edge.cameras.reader import CameraReader
 from edge.clock import Clock
 from edge.errors import SessionError
 from edge.frame import Frame
-from edge.health import Health
+from edge.health.health import Health
+from edge.health.liveness import Liveness
 from edge.inference.ahead import Ahead, Next, OnTime
 from edge.inference.stages import Prepared, Stage, Timing
-from edge.liveness import Liveness
 from edge.log import Repeats
 from edge.results import Result
 

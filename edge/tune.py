@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import Bundle
 from edge.errors import SessionError
-from edge.health import percentiles
+from edge.health.health import percentiles
 from edge.inference.golden import check, golden_image
 from edge.inference.session import SessionOptions, available_cores
 from edge.inference.stages import Stage, prepare_for

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge.delivery.outbox import Outbox
-from edge.health import Health
+from edge.health.health import Health
 from edge.message import IllegalMessageError, Importance, Message, encode
 from edge.reporting.payloads import Payloads
 from edge.updates.state import Update

@@ -7,7 +7,7 @@ import pytest
 
 from edge.cameras.motion import MotionGate
 from edge.config import MotionConfig
-from edge.health import Health
+from edge.health.health import Health
 
 SHAPE = (240, 320, 3)
 BASE = np.random.default_rng(0).integers(40, 200, (30, 40, 1)).repeat(8, 0).repeat(8, 1).repeat(3, 2)

@@ -3,7 +3,7 @@
 from payload_parts import T0, Kept, assert_valid, payloads
 
 from edge.clock import Clock, iso_utc, kernel_clock_state
-from edge.health import Health, percentiles
+from edge.health.health import Health, percentiles
 from edge.reporting.report import Report
 
 

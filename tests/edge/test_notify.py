@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from edge.liveness import Liveness
+from edge.health.liveness import Liveness
 from edge.notify import NoManager, notifier
 
 

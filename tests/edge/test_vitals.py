@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from edge.config import Config, GovernorConfig
 from edge.errors import ConfigError
-from edge.health import Health
-from edge.vitals import Board, Governor, Heat, Vitals
-from edge.vitals.exposition import exposition
-from edge.vitals.governor import Throttle
-from edge.vitals.page import Page
+from edge.health.board import Board, Heat
+from edge.health.exposition import exposition
+from edge.health.governor import Governor, Throttle
+from edge.health.health import Health
+from edge.health.page import Page
+from edge.health.vitals import Vitals
 
 STILL = np.zeros((48, 64, 3), np.uint8)
 

@@ -15,7 +15,7 @@ from edge.cameras.motion import MotionGate
 from edge.cameras.pace import Cap
 from edge.config import GovernorConfig, MotionConfig
 from edge.frame import Image
-from edge.vitals.board import Heat
+from edge.health.board import Heat
 
 __all__ = ["Governor", "Throttle"]
 

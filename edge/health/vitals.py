@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from edge.cameras.motion import MotionGate, Passing
 from edge.config import Config
 from edge.config.health import listen_address
-from edge.health import Health
+from edge.health.board import Board
+from edge.health.governor import Governor, Throttle
+from edge.health.health import Health
 from edge.secret import check_private, read_secret
-from edge.vitals.board import Board
-from edge.vitals.governor import Governor, Throttle
 
 if TYPE_CHECKING:
-    from edge.vitals.page import Page
+    from edge.health.page import Page
 
 __all__ = ["Vitals"]
 
@@ -102,7 +102,7 @@ class Vitals:
         if token_file is not None:
             token = read_secret(token_file)
             check_private(token_file)
-        from edge.vitals.page import Page  # an HTTP server, for those who ask for one
+        from edge.health.page import Page  # an HTTP server, for those who ask for one
 
         return Page(listen_address(listen), lambda: self._told, alive=self._alive, ready=self._ready, token=token)
 

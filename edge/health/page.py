@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from edge.errors import ConfigError
-from edge.vitals.exposition import CONTENT_TYPE, exposition
+from edge.health.exposition import CONTENT_TYPE, exposition
 
 __all__ = ["Page"]
 
