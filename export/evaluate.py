@@ -11,6 +11,7 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
 from edge.inference.crops import Looker
+from edge.inference.session import SessionOptions
 from edge.inference.stages import Stage
 from export.bootstrap import Draws, draw, interval
 from export.calibrate import read
@@ -94,9 +95,12 @@ def evaluate(
     against: Bundle | Looker | None = None,
     detector: Bundle | None = None,
     aliases: Mapping[str, str] | None = None,
+    options: SessionOptions | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure `bundle`, and `against` on the same pictures in turns, on `data` (see `export.datasets.open_data`).
+
+    `bundle` runs as `options` say, a bundle that it is held against on the CPU.
 
     A pose net looks at persons: at those of the data, or where a `detector` is given at those that it finds.
 
@@ -107,7 +111,7 @@ def evaluate(
     task = bundle.manifest.task
     dataset = open_data(data, bundle.labels, task=task, aliases=aliases) if isinstance(data, str) else data
     # Average precision is about the whole curve, so every find counts, however faint.
-    models: list[Looker] = [Stage(bundle, threshold=0.0)]
+    models: list[Looker] = [Stage(bundle, options, threshold=0.0)]
     if against is not None:
         models.append(Stage(against, threshold=0.0) if isinstance(against, Bundle) else against)
     for one in models:

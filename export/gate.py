@@ -152,6 +152,7 @@ class Judge:
     """A float bundle's own answers, computed once, against which any number of candidates are held.
 
     With `data` (labelled) the task's metric decides, without it the agreement with the float bundle on `images`.
+    Candidates run on `provider`, or on the CPU's where it is not installed; the float bundle always on the CPU's.
     """
 
     def __init__(
@@ -160,9 +161,11 @@ class Judge:
         images: Sequence[Path],
         *,
         data: str | Dataset | None = None,
+        provider: str = "cpu",
         progress: Progress = silent,
     ) -> None:
         self._reference = reference
+        self._provider = provider
         self._images = list(images)
         self._data = data
         self._progress = progress
@@ -171,12 +174,12 @@ class Judge:
             self._main = MAIN_METRIC[reference.manifest.task]
             self._base = found
         else:
-            self._results = self._answers(reference, "float answers")
+            self._results = self._answers(Stage(reference), "float answers")
 
     def accuracy(self, candidate: Bundle) -> Accuracy:
         """What `candidate` loses."""
         if self._data is not None:
-            found = evaluate(candidate, self._data, progress=self._progress)
+            found = evaluate(candidate, self._data, options=self._options(), progress=self._progress)
             main, base = self._main, self._base
             gained = difference(found, base)[main]
             drawn = {
@@ -186,7 +189,9 @@ class Judge:
             }
             numbers = {"float": base.metrics, "quantized": found.metrics}
             return Accuracy(main, base.metrics[main], found.metrics[main], found.images, numbers, drawn=drawn)
-        agreement = agree(self._results, self._answers(candidate, "quantized answers"), iou=_IOU)
+        agreement = agree(
+            self._results, self._answers(Stage(candidate, self._options()), "quantized answers"), iou=_IOU
+        )
         drawn = _drawn(agreement.parts)
         a = agreement
         return Accuracy(a.measure, 1.0, a.value, len(self._images), a.numbers, a.trials, drawn=drawn)
@@ -194,12 +199,16 @@ class Judge:
     def verdict(self, candidate: Bundle, *, max_drop: float, min_speedup: float = 1.0, runs: int = _RUNS) -> Verdict:
         """Accuracy, speed and size of `candidate`, judged."""
         accuracy = self.accuracy(candidate)
-        speed = measure_speed(self._reference, candidate, self._images, runs=runs, progress=self._progress)
+        speed = measure_speed(
+            self._reference, candidate, self._images, provider=self._provider, runs=runs, progress=self._progress
+        )
         size = len(candidate.model) / len(self._reference.model)
         return Verdict(accuracy, speed, size, max_drop, min_speedup)
 
-    def _answers(self, bundle: Bundle, what: str) -> list[Result]:
-        stage = Stage(bundle)
+    def _options(self) -> SessionOptions:
+        return SessionOptions((self._provider,))
+
+    def _answers(self, stage: Stage, what: str) -> list[Result]:
         results = []
         for n, path in enumerate(self._images):
             self._progress(what, n, len(self._images))
@@ -256,11 +265,15 @@ def measure_speed(
     quantized: Bundle,
     images: Sequence[Path],
     *,
+    provider: str = "cpu",
     runs: int = _RUNS,
     progress: Progress = silent,
 ) -> Speed:
-    """Time both models on the same pictures in turns, so that what else the machine does hits both alike."""
-    sessions = [Session(b, SessionOptions(threads=1)) for b in (float_bundle, quantized)]
+    """Time both models on the same pictures in turns, so that what else the machine does hits both alike.
+
+    The quantized one runs on `provider`, the float one on the CPU's.
+    """
+    sessions = [Session(float_bundle, SessionOptions(threads=1)), Session(quantized, SessionOptions((provider,), 1))]
     tensors = [prepare_for(float_bundle, read(path))[0][None] for path in spread(images, _PICTURES_TIMED)]
     taken: list[list[float]] = [[], []]
     clock = getattr(time, _CLOCK)

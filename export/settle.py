@@ -52,14 +52,15 @@ def settle(
 
     With `method` auto the calibration methods are tried in order until one holds, and the best goes on. At most
     `steps` models with layers put back are judged; when none holds, the most accurate one seen is returned with
-    its verdict, which says so.
+    its verdict, which says so. What is shaped for OpenVINO is judged on it, where that is installed.
 
     Raises:
         ExportError: as `export.quantize.calibrate` and `export.gate.gate`.
         SessionError: when a model cannot be loaded or run here.
     """
     used, held_out = _split(images)
-    judge = Judge(bundle, held_out, data=data, progress=progress)
+    provider = "openvino" if kernels == "openvino" else "cpu"
+    judge = Judge(bundle, held_out, data=data, provider=provider, progress=progress)
     tried: list[Tried] = []
     best: tuple[Accuracy, Calibrated, Quantized] | None = None
     methods: tuple[Method, ...] = METHODS if method == "auto" else (method,)

@@ -1,7 +1,9 @@
 """The finished 8-bit graph shaped for somebody's kernels: the same integers, whatever the shape."""
 
+import platform
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,7 @@ def test_first_convolution_whose_padding_is_not_written_or_whose_bias_has_no_roo
         assert same == model
 
 
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="OpenVINO's kernels for x86")
 def test_model_shaped_for_openvino_runs_there_in_8_bits_from_the_first_convolution_on(tmp_path: Path) -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report to its makers
     openvino = pytest.importorskip("openvino")
@@ -214,6 +217,8 @@ def test_report_of_a_shaped_model_has_the_noise_of_each_layer_as_the_float_model
         shapes = [tuple(t.dims) for t in settled.quantized.model.graph.initializer]
         assert ((16, 1, 3, 3) in shapes) == (kernels == "onnxruntime")
         rows[kernels] = settled.report["layers"]
+        provider = settled.verdict.speed.provider
+        assert ("OpenVINO" in provider) == (kernels == "openvino" and find_spec("openvino") is not None), provider
     assert len(rows["any"]) == 4
     assert all(row["snr_db"] > 10 for row in rows["any"])
     assert rows["onnxruntime"] == rows["any"]
