@@ -18,7 +18,7 @@ from edge.memory import give_back
 from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
-from edge.tuned import options_for
+from edge.tuning.tuned import options_for
 from edge.updates import Models, Update
 from edge.updates.host import Host
 from edge.updates.steps import Steps

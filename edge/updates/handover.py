@@ -14,7 +14,7 @@ from edge.errors import ConfigError, PermanentError
 from edge.inference.session import SessionOptions
 from edge.modelhost import models_of, updater_of
 from edge.sequence import default_state_dir, new_id
-from edge.tuned import options_for
+from edge.tuning.tuned import options_for
 from edge.updates.host import NoAgent
 from edge.updates.models import Models
 from edge.updates.state import Request, Update

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge.verbs.verb import add_command, add_config, add_json, add_session, fail, number
 
 if TYPE_CHECKING:
-    from edge.tune import Trial
+    from edge.tuning.tune import Trial
     from edge.verbs.verb import Commands
 
 __all__ = ["add"]
@@ -61,9 +61,9 @@ def add(commands: "Commands") -> None:
 def tune(args: argparse.Namespace) -> int:
     """The fastest way to run a model here, kept for `run`."""
     from edge.bundle.bundle import read_bundle
-    from edge.tune import Goal
-    from edge.tune import tune as try_all
-    from edge.tuned import hardware, remember, versions
+    from edge.tuning.tune import Goal
+    from edge.tuning.tune import tune as try_all
+    from edge.tuning.tuned import hardware, remember, versions
 
     bundles = [read_bundle(path) for path in args.bundles]
     folder = _state_dir(args.config)
@@ -95,12 +95,12 @@ def tune(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Frames a second, and where the time goes."""
-    from edge.bench import bench as measure
     from edge.bundle.bundle import read_bundle
     from edge.config import ModelConfig
     from edge.inference.session import SessionOptions
     from edge.inference.stages import Stage
-    from edge.tuned import options_for
+    from edge.tuning.bench import bench as measure
+    from edge.tuning.tuned import options_for
 
     bundle = read_bundle(args.bundle)
     if args.provider is None:

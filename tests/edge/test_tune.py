@@ -5,13 +5,13 @@ import json
 import pytest
 from bundles import classification_bundle, detection_bundle
 
-from edge import tune as tuning
 from edge.bundle.bundle import read_bundle
 from edge.cli import main
 from edge.config import ModelConfig
 from edge.runtimes import UnavailableError, providers
-from edge.tune import Goal, Trial, tune
-from edge.tuned import Tuned, hardware, options_for, recall, remember, versions
+from edge.tuning import tune as tuning
+from edge.tuning.tune import Goal, Trial, tune
+from edge.tuning.tuned import Tuned, hardware, options_for, recall, remember, versions
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def altered(alter=lambda _name, value: value):
 
 
 def table(monkeypatch, **ways):
-    for module in ("edge.inference.session", "edge.tune"):
+    for module in ("edge.inference.session", "edge.tuning.tune"):
         monkeypatch.setattr(f"{module}.RUNTIMES", {"cpu": (providers.cpu,), **{k: (v,) for k, v in ways.items()}})
 
 
