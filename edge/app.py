@@ -21,8 +21,8 @@ from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
 from edge.health.health import Health
 from edge.health.vitals import Vitals
+from edge.homeassistant.introduction import introduction
 from edge.inference.stages import Stage
-from edge.introduction import introduction
 from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
 from edge.reload import plan

@@ -7,7 +7,7 @@ from edge.commands.control import Control
 from edge.commands.desk import Desk, Done
 from edge.commands.gate import Gate
 from edge.config import Config
-from edge.homeassistant import status_topic
+from edge.homeassistant.discovery import status_topic
 from edge.reporting.payloads import Payloads
 from edge.signing import Keys
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from edge.errors import CameraError, PermanentError
 from edge.frame import Frame
-from edge.homeassistant import ON_COMMAND
+from edge.homeassistant.discovery import ON_COMMAND
 from edge.message import Importance, Message
 from edge.reporting.jpeg import fitting_jpeg
 

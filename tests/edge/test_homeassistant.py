@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.homeassistant import Seen, discovery, discovery_topic, status_topic
+from edge.homeassistant.discovery import Seen, discovery, discovery_topic, status_topic
 
 BARE = {"PATH": os.environ.get("PATH", "")}
 """Another Python's environment: not the path of this one's packages."""

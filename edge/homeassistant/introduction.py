@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edge import __version__
 from edge.config import CameraConfig, Config
-from edge.homeassistant import Seen, discovery, discovery_topic
+from edge.homeassistant.discovery import Seen, discovery, discovery_topic
 from edge.message import Importance, Message, encode
 from edge.reporting.payloads import Payloads, board
 from edge.scene.sighting import BACKGROUND
