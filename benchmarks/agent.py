@@ -24,7 +24,7 @@ from benchmarks.nets import ROOT, Net, bundle_of, nets
 from benchmarks.scheduled import Span, Stopwatch
 from edge.app import Agent
 from edge.bundle.bundle import Bundle
-from edge.configfile import load_config
+from edge.config.file import load_config
 from edge.inference.stages import prepare_for
 from edge.localbroker import local_broker
 

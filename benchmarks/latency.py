@@ -26,7 +26,7 @@ from benchmarks.nets import Net, bundle_of, nets
 from benchmarks.scheduled import Stopwatch
 from edge.app import Agent
 from edge.config import broker_address
-from edge.configfile import load_config
+from edge.config.file import load_config
 from edge.health.health import percentiles
 from edge.inference.golden import golden_image
 from edge.localbroker import local_broker

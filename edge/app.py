@@ -16,6 +16,7 @@ from edge.commands.control import Control
 from edge.commands.desk import Done
 from edge.commands.setup import desk_of, is_at_home
 from edge.config import CameraConfig, Config
+from edge.config.reload import plan
 from edge.delivery.delivery import Delivery
 from edge.delivery.ear import Hearing, NobodyHears
 from edge.errors import ConfigError
@@ -25,7 +26,6 @@ from edge.homeassistant.introduction import introduction
 from edge.inference.stages import Stage
 from edge.message import Message
 from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
-from edge.reload import plan
 from edge.reporting.payloads import Payloads
 from edge.reporting.report import Report
 from edge.reporting.snapshots import Snapshots

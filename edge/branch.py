@@ -14,12 +14,12 @@ from edge.cameras.motion import MotionGate, Passing
 from edge.cameras.reader import Watcher
 from edge.commands.control import Control
 from edge.config import CameraConfig, Config
+from edge.config.reload import Plan
 from edge.delivery.delivery import Delivery
 from edge.health.health import Health
 from edge.health.liveness import Liveness
 from edge.inference.stages import Stage
 from edge.pipeline import Pipeline, Sink
-from edge.reload import Plan
 from edge.reporting.events import Events
 from edge.reporting.payloads import Payloads
 from edge.reporting.snapshots import Snapshots

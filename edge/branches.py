@@ -7,7 +7,7 @@ from functools import partial
 from edge.branch import Branch
 from edge.cameras.reader import CameraReader
 from edge.config import Config
-from edge.reload import Plan
+from edge.config.reload import Plan
 from edge.shutdown import Deadline
 
 __all__ = ["Branches"]

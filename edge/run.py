@@ -15,7 +15,7 @@ from edge.admission import admitted, admitted_own
 from edge.app import DRAIN_S, Agent
 from edge.aws.component import Component, attached, detached
 from edge.config import Config
-from edge.configfile import changes
+from edge.config.file import changes
 from edge.errors import EdgeError, SessionError
 from edge.notify import Notifier, notifier
 from edge.transports.nucleus import Nucleus

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge.coerce import coerced
 from edge.config import Config
-from edge.configfile import config_of
+from edge.config.file import config_of
 from edge.errors import ConfigError, TransportError
 from edge.transports.component import ComponentAddress
 from edge.transports.nucleus import Nucleus

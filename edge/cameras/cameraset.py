@@ -12,7 +12,7 @@ from edge.cameras.reader import CameraReader, Source, Watcher
 from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.config import CameraConfig, Config
-from edge.reload import Plan
+from edge.config.reload import Plan
 from edge.sequence import default_state_dir
 
 __all__ = ["CameraSet", "gates_of"]

@@ -1,4 +1,4 @@
-"""The configuration of an agent: one frozen value, a section a class; edge.configfile reads it from its file."""
+"""The configuration of an agent: one frozen value, a section a class; edge.config.file reads it from its file."""
 
 from edge.config.cameras import IMAGE_SUFFIXES, CameraConfig, CameraKind, MotionConfig, ZoneConfig
 from edge.config.config import (

@@ -1,4 +1,4 @@
-"""The whole configuration of an agent as one frozen, typed and bounded value; edge.configfile reads it."""
+"""The whole configuration of an agent as one frozen, typed and bounded value; edge.config.file reads it."""
 
 from typing import Annotated, Literal
 

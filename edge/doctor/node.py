@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge.admission import admitted
 from edge.config import Config, MqttConfig, broker_address
-from edge.configfile import check_config, load_config
+from edge.config.file import check_config, load_config
 from edge.doctor.finding import Finding
 from edge.errors import EdgeError
 from edge.inference.golden import check

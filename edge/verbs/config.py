@@ -27,7 +27,7 @@ def add(commands: "Commands") -> None:
 
 def check(args: argparse.Namespace) -> int:
     """Everything that is wrong, a line each."""
-    from edge.configfile import check_config
+    from edge.config.file import check_config
 
     problems = check_config(args.config)
     if args.json:
@@ -42,7 +42,7 @@ def check(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """The configuration with every default."""
-    from edge.configfile import load_config, show_config
+    from edge.config.file import load_config, show_config
     from edge.secret import redact
 
     config = load_config(args.config)

@@ -22,7 +22,7 @@ def add(commands: "Commands") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The agent."""
-    from edge.configfile import load_config
+    from edge.config.file import load_config
 
     if args.config is None:
         from edge.aws.component import Component

@@ -46,7 +46,7 @@ def add(commands: "Commands") -> None:
 
 def install(args: argparse.Namespace) -> int:
     """Makes the agent a service that starts with the machine."""
-    from edge.configfile import check_config
+    from edge.config.file import check_config
     from edge.service import Layout, plan_install
 
     layout = Layout(args.config.absolute())

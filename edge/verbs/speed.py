@@ -130,7 +130,7 @@ def bench(args: argparse.Namespace) -> int:
 
 def _state_dir(config: Path | None) -> Path:
     """The state folder of the agent of that configuration, else of the user."""
-    from edge.configfile import load_config
+    from edge.config.file import load_config
     from edge.sequence import default_state_dir
 
     given = load_config(config).state_dir if config is not None else None

@@ -30,7 +30,7 @@ def add(commands: "Commands") -> None:
 
 def update(args: argparse.Namespace) -> int:
     """A new model for the node."""
-    from edge.configfile import load_config
+    from edge.config.file import load_config
     from edge.updates.handover import bring
 
     config = load_config(args.config)

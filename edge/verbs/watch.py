@@ -50,7 +50,7 @@ def _broker(args: argparse.Namespace) -> "MqttConfig":
     from pydantic import ValidationError
 
     from edge.config import MqttConfig
-    from edge.configfile import load_config
+    from edge.config.file import load_config
     from edge.errors import ConfigError
 
     given = {"broker": args.broker, "username": args.username, "password_file": args.password_file}

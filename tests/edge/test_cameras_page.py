@@ -7,7 +7,7 @@ from pathlib import Path
 from camera_parts import opening
 
 from edge.cameras import OPENERS
-from edge.configfile import load_config
+from edge.config.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cameras.md").read_text()

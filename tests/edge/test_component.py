@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.aws.component import Component, component_config
 from edge.coerce import coerced
 from edge.config import Config
-from edge.configfile import config_of
+from edge.config.file import config_of
 from edge.errors import ConfigError
 from edge.transports.component import ComponentAddress
 

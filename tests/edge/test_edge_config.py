@@ -6,7 +6,7 @@ import re
 import pytest
 
 from edge.config import Config, broker_address, node_from_host
-from edge.configfile import check_config, load_config, show_config
+from edge.config.file import check_config, load_config, show_config
 from edge.errors import ConfigError
 
 GOOD = """

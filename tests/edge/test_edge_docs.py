@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from edge.config import CameraConfig, Config, MotionConfig
-from edge.configfile import load_config
+from edge.config.file import load_config
 from edge.reporting.payloads import SCHEMAS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.reload import plan
+from edge.config.reload import plan
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.__main__ import FIGURES
 from edge.cli import _parser
-from edge.configfile import load_config
+from edge.config.file import load_config
 from edge.runtimes import RUNTIMES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -13,7 +13,7 @@ from releases import release
 from street import ROOT
 
 from edge.admission import admitted, trust_of
-from edge.configfile import load_config
+from edge.config.file import load_config
 from edge.modelhost import models_of
 from edge.updates.handover import bring
 from export.release import make_key_files

@@ -31,7 +31,7 @@ class Plan:
 
 
 def plan(changed: Sequence[str]) -> Plan:
-    """What the keys that differ ask for, as `edge.configfile.changes` names them."""
+    """What the keys that differ ask for, as `edge.config.file.changes` names them."""
     opened: set[str] = set()
     paced: set[str] = set()
     switched: set[str] = set()
