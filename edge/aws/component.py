@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.coerce import coerced
+from edge.aws.coerce import coerced
 from edge.config import Config
 from edge.config.file import config_of
 from edge.errors import ConfigError, TransportError

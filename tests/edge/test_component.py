@@ -10,8 +10,8 @@ from greengrass_double.limits import as_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.aws.coerce import coerced
 from edge.aws.component import Component, component_config
-from edge.coerce import coerced
 from edge.config import Config
 from edge.config.file import config_of
 from edge.errors import ConfigError
