@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edge.admission import admitted, admitted_own, trust_of, versions_of
+from edge.bundle.admission import admitted, admitted_own, trust_of, versions_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config, ModelConfig
 from edge.errors import SessionError

@@ -11,9 +11,9 @@ from functools import partial
 from types import FrameType
 
 from edge import __version__
-from edge.admission import admitted, admitted_own
 from edge.app import DRAIN_S, Agent
 from edge.aws.component import Component, attached, detached
+from edge.bundle.admission import admitted, admitted_own
 from edge.config import Config
 from edge.config.file import changes
 from edge.errors import EdgeError, SessionError

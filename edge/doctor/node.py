@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.admission import admitted
+from edge.bundle.admission import admitted
 from edge.config import Config, MqttConfig, broker_address
 from edge.config.file import check_config, load_config
 from edge.doctor.finding import Finding

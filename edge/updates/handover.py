@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.admission import admitted, trust_of
+from edge.bundle.admission import admitted, trust_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import ConfigError, PermanentError

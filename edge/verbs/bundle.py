@@ -162,7 +162,7 @@ def _believed(args: argparse.Namespace) -> "Bundle":
 
     if args.config is None:
         return read_bundle(args.bundle, Trust(Keys(tuple(args.key))))
-    from edge.admission import trust_of, versions_of
+    from edge.bundle.admission import trust_of, versions_of
     from edge.config.file import load_config
 
     config = load_config(args.config)

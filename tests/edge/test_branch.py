@@ -3,8 +3,8 @@
 import bundles
 import pytest
 
-from edge.admission import admitted_own
 from edge.branch import Ends
+from edge.bundle.admission import admitted_own
 from edge.config import Config
 from edge.errors import BundleError
 from edge.modelhost import own_stage

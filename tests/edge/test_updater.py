@@ -12,7 +12,7 @@ import pytest
 from releases import release
 from street import ROOT
 
-from edge.admission import admitted, trust_of
+from edge.bundle.admission import admitted, trust_of
 from edge.config.file import load_config
 from edge.modelhost import models_of
 from edge.updates.handover import bring
