@@ -37,7 +37,7 @@ def add(commands: "Commands") -> None:
 
 def look(args: argparse.Namespace) -> int:
     """All of them a line each, or some with what they say."""
-    from edge.deadletters import dead_letters
+    from edge.spool.deadletters import dead_letters
 
     found = dead_letters(args.spool, args.numbers)
     if args.json:
@@ -59,7 +59,7 @@ def look(args: argparse.Namespace) -> int:
 
 def change(args: argparse.Namespace) -> int:
     """Queues them again, or throws them away."""
-    from edge import deadletters
+    from edge.spool import deadletters
 
     if bool(args.numbers) == args.all:
         print("gluon-edge: name the numbers of dead letters, or --all", file=sys.stderr)
