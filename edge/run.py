@@ -17,7 +17,7 @@ from edge.bundle.admission import admitted, admitted_own
 from edge.config import Config
 from edge.config.file import changes
 from edge.errors import EdgeError, SessionError
-from edge.notify import Notifier, notifier
+from edge.systemd.notify import Notifier, notifier
 from edge.transports.nucleus import Nucleus
 
 __all__ = ["run"]

@@ -15,7 +15,7 @@ from edge.errors import ServiceError
 from edge.verbs.verb import add_command, add_group, add_json, add_service_config
 
 if TYPE_CHECKING:
-    from edge.service import Step
+    from edge.systemd.service import Step
     from edge.verbs.verb import Commands
 
 __all__ = ["add"]
@@ -47,7 +47,7 @@ def add(commands: "Commands") -> None:
 def install(args: argparse.Namespace) -> int:
     """Makes the agent a service that starts with the machine."""
     from edge.config.file import check_config
-    from edge.service import Layout, plan_install
+    from edge.systemd.service import Layout, plan_install
 
     layout = Layout(args.config.absolute())
     _need_systemd()
@@ -74,7 +74,7 @@ def install(args: argparse.Namespace) -> int:
 
 def uninstall(args: argparse.Namespace) -> int:
     """Stops the service and takes it away; configuration and, unless --purge, state stay."""
-    from edge.service import Layout, plan_uninstall
+    from edge.systemd.service import Layout, plan_uninstall
 
     layout = Layout(args.config.absolute())
     _need_systemd()
@@ -93,7 +93,7 @@ def uninstall(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """How the service is; status 0 when it runs."""
-    from edge.service import Layout, show
+    from edge.systemd.service import Layout, show
 
     layout = Layout(args.config.absolute())
     _need_systemd()
@@ -112,7 +112,7 @@ def status(args: argparse.Namespace) -> int:
 
 
 def _do(steps: "Sequence[Step]", args: argparse.Namespace, *, again: str) -> int:
-    from edge.service import apply
+    from edge.systemd.service import apply
 
     if args.dry_run:
         if args.json:

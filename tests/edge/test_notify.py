@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from edge.health.liveness import Liveness
-from edge.notify import NoManager, notifier
+from edge.systemd.notify import NoManager, notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -7,7 +7,7 @@ import pytest
 
 from edge.cli import main
 from edge.errors import ServiceError
-from edge.service import Layout, Remove, Run, Write, apply, plan_install, plan_uninstall
+from edge.systemd.service import Layout, Remove, Run, Write, apply, plan_install, plan_uninstall
 
 PROGRAM = Path("/opt/venvs/edge/bin/gluon-edge")
 

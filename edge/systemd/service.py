@@ -206,7 +206,7 @@ def show(layout: Layout, systemctl: Systemctl) -> dict[str, str]:
 
 
 def _shipped(name: str) -> str:
-    return (files("edge") / "systemd" / name).read_text()
+    return (files("edge.systemd") / "units" / name).read_text()
 
 
 def _read(path: Path) -> str | None:
