@@ -32,7 +32,7 @@ def add(commands: "Commands") -> None:
 def watch(args: argparse.Namespace) -> int:
     """A subscriber for people."""
     from edge.delivery.broker import mqtt_settings
-    from edge.watch import listen
+    from edge.subscriber.watch import listen
 
     mqtt = _broker(args)
     settings = mqtt_settings(mqtt, client_id=f"gluon-edge-watch-{os.getpid()}")

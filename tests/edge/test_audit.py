@@ -5,9 +5,9 @@ import json
 import pytest
 from spooling import World
 
-from edge.audit import read_log, waiting_on_disk
 from edge.cli import main
 from edge.errors import ConfigError
+from edge.subscriber.audit import read_log, waiting_on_disk
 
 
 def event(seq, boot="b1", node="n1"):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.watch import Ledger, describe
+from edge.subscriber.watch import Ledger, describe
 
 EVENT = {
     "schema": "event/1.0",
