@@ -25,8 +25,8 @@ from benchmarks.scheduled import Span, Stopwatch
 from edge.app import Agent
 from edge.bundle.bundle import Bundle
 from edge.config.file import load_config
+from edge.demo.localbroker import local_broker
 from edge.inference.stages import prepare_for
-from edge.localbroker import local_broker
 
 __all__ = ["first_frames", "measure"]
 

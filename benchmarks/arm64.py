@@ -24,8 +24,8 @@ from benchmarks.__main__ import RESULTS, machine, table
 from benchmarks.nets import ROOT as REPOSITORY
 from benchmarks.nets import bundle_of, nets
 from edge.bundle.bundle import read_bundle
+from edge.demo.localbroker import local_broker
 from edge.inference.golden import golden_image
-from edge.localbroker import local_broker
 from export.tolerances import GOLDEN
 
 _FRAMES = 50

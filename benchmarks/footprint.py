@@ -26,7 +26,7 @@ import paho.mqtt.client as paho
 from benchmarks.agent import first_frames
 from benchmarks.nets import ROOT, Net, bundle_of, nets
 from edge.config import broker_address
-from edge.localbroker import local_broker
+from edge.demo.localbroker import local_broker
 
 __all__ = ["cpu_seconds", "measure"]
 

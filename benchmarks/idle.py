@@ -19,8 +19,8 @@ import cv2
 
 from benchmarks.footprint import cpu_seconds
 from benchmarks.nets import ROOT, bundle_of, nets
+from edge.demo.localbroker import local_broker
 from edge.inference.golden import golden_image
-from edge.localbroker import local_broker
 
 __all__ = ["measure"]
 

@@ -27,9 +27,9 @@ from benchmarks.scheduled import Stopwatch
 from edge.app import Agent
 from edge.config import broker_address
 from edge.config.file import load_config
+from edge.demo.localbroker import local_broker
 from edge.health.health import percentiles
 from edge.inference.golden import golden_image
-from edge.localbroker import local_broker
 
 __all__ = ["measure"]
 

@@ -23,7 +23,7 @@ import paho.mqtt.client as paho
 
 from benchmarks.nets import ROOT
 from edge.config import broker_address
-from edge.localbroker import local_broker
+from edge.demo.localbroker import local_broker
 
 __all__ = ["measure"]
 

@@ -30,8 +30,8 @@ def add(commands: "Commands") -> None:
 
 def demo(args: argparse.Namespace) -> int:
     """Everything at once, on this machine."""
-    from edge.demo import SHIPPED, DemoOptions
-    from edge.demo import demo as show
+    from edge.demo.demo import SHIPPED, DemoOptions
+    from edge.demo.demo import demo as show
     from edge.errors import ConfigError
 
     bundle, source, seconds = args.bundle, args.source, args.seconds

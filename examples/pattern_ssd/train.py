@@ -9,7 +9,7 @@ measured. Then the product's own commands convert the net, verify it and pack th
         --input 96x128 --labels red,green,blue --name pattern_ssd --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 \
         --golden golden.png -o bundle
     gluon-export verify bundle
-    gluon-export pack bundle -o ../../edge/pattern_ssd.zip
+    gluon-export pack bundle -o ../../edge/demo/pattern_ssd.zip
 """
 
 # ruff: noqa: E402

@@ -13,10 +13,10 @@ import pytest
 
 from edge.bundle.bundle import read_bundle
 from edge.cameras.pattern import draw_pattern, pattern_truth
-from edge.demo import SHIPPED
+from edge.demo.demo import SHIPPED
+from edge.demo.localbroker import local_broker
 from edge.inference.golden import check
 from edge.inference.stages import Stage
-from edge.localbroker import local_broker
 
 ROOT = Path(__file__).resolve().parents[2]
 

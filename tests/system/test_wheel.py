@@ -56,6 +56,8 @@ def test_wheel_when_it_is_installed_then_its_commands_are_there(installed):
 
 
 def test_wheel_when_there_is_no_checkout_then_what_it_ships_is_found(installed):
-    tested = json.loads(run(installed, "edge", "bundle", "test", installed / "edge" / "pattern_ssd.zip", "--json"))
+    tested = json.loads(
+        run(installed, "edge", "bundle", "test", installed / "edge" / "demo" / "pattern_ssd.zip", "--json")
+    )
     assert tested["ok"]
     assert len(json.loads(run(installed, "export", "zoo", "list", "--json"))) > 300

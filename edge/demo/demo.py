@@ -16,11 +16,11 @@ import numpy as np
 from edge.bundle.bundle import read_bundle
 from edge.cameras.pattern import draw_pattern
 from edge.config import CameraConfig
+from edge.demo.localbroker import local_broker
 from edge.draw import draw
 from edge.errors import CameraError, EdgeError, TransportError
 from edge.frame import Image
 from edge.inference.stages import Stage
-from edge.localbroker import local_broker
 from edge.results import Detections
 from edge.secret import redact
 
