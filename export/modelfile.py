@@ -16,27 +16,49 @@ __all__ = ["write_model"]
 _GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _DELIMITED = 2
+_SMALL = 1024  # bytes: what decides shapes, which only constants in the model itself do, is smaller
 
 
-def write_model(path: Path, model: onnx.ModelProto) -> None:
+def write_model(path: Path, model: onnx.ModelProto) -> bytes:
     """Write `model` as its deterministic serialization.
+
+    Returns:
+        Its outline: the same model as a file beside `path`, whose weights are read from `path`
+        (https://onnx.ai/onnx/repo-docs/ExternalData.html). A runtime that loads that one maps the weights, where of the
+        file itself it would make copies.
 
     Raises:
         OSError: it cannot be written.
     """
     sizes = [tensor.ByteSize() for tensor in model.graph.initializer]
-    weights = [_head(_INITIALIZER, size) for size in sizes]
-    before, after = _around(model.graph, _INITIALIZER)
-    size = len(before) + len(after) + sum(map(len, weights)) + sum(sizes)
     first, last = _around(model, _GRAPH)
+    before, after = _around(model.graph, _INITIALIZER)
+    size = len(before) + len(after) + sum(len(_head(_INITIALIZER, n)) + n for n in sizes)
+    outlines = []
     with path.open("wb") as file:
         file.write(first + _head(_GRAPH, size) + before)
-        for head, tensor in zip(weights, model.graph.initializer, strict=True):
-            file.write(head)
-            file.write(tensor.SerializeToString(deterministic=True))
+        for n, tensor in zip(sizes, model.graph.initializer, strict=True):
+            data = tensor.SerializeToString(deterministic=True)
+            file.write(_head(_INITIALIZER, n))
+            file.write(data)
+            outlines.append(_outline(tensor, data, path.name, file.tell()))
         file.write(after + last)
         file.flush()
         os.fsync(file.fileno())
+    graph = before + b"".join(_head(_INITIALIZER, len(data)) + data for data in outlines) + after
+    return first + _head(_GRAPH, len(graph)) + graph + last
+
+
+def _outline(tensor: onnx.TensorProto, data: bytes, location: str, end: int) -> bytes:
+    """The serialization `data` of a weight, or if it is large one that says where in the file it lies: up to `end`."""
+    raw = tensor.raw_data
+    if len(raw) < _SMALL or not data.endswith(raw):
+        return data
+    found = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    found.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", end - len(raw)), ("length", len(raw))):
+        found.external_data.add(key=key, value=str(value))
+    return bytes(found.SerializeToString(deterministic=True))
 
 
 def _around(message: onnx.ModelProto | onnx.GraphProto, number: int) -> tuple[bytes, bytes]:

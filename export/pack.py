@@ -99,7 +99,7 @@ def write_bundle(
     try:
         outputs = _outputs(model)
         opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
-        write_model(work / MODEL, model)
+        outline = write_model(work / MODEL, model)
         del model
         give_back()
         _write(work / LABELS, "".join(f"{label}\n" for label in labels).encode())
@@ -121,7 +121,7 @@ def write_bundle(
             "tools": _tools(),
         }
         manifest = _write_manifest(work, fields, {})
-        _write_golden(Bundle(work, manifest, "", tuple(labels), {}), golden or [drawn_image(input_spec)])
+        _write_golden(Bundle(work, manifest, "", tuple(labels), {}), outline, golden or [drawn_image(input_spec)])
         give_back()
         _write_manifest(work, fields, manifest.files)
         bundle = read_bundle(work)
@@ -210,11 +210,14 @@ def _write_manifest(work: Path, fields: Mapping[str, Any], hashed: Mapping[str, 
     return manifest
 
 
-def _write_golden(bundle: Bundle, pictures: Sequence[Image]) -> None:
-    """For a bundle whose model lies in its folder only: to load it takes onnxruntime some times its size already."""
+def _write_golden(bundle: Bundle, outline: bytes, pictures: Sequence[Image]) -> None:
+    """For a bundle whose model lies in its folder only: of the file itself onnxruntime would make three copies."""
     (bundle.path / "golden").mkdir()
-    for name, data in certificate(bundle, pictures, file=bundle.path / MODEL).items():
+    loaded = bundle.path / "outline.onnx"
+    loaded.write_bytes(outline)
+    for name, data in certificate(bundle, pictures, file=loaded).items():
         _write(bundle.path / name, data)
+    loaded.unlink()
 
 
 def _tools() -> dict[str, str]:
