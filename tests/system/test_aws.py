@@ -7,7 +7,7 @@ import time
 import bundles
 import pytest
 from aws_double import Cloud, Services
-from conftest import wait_until
+from real_parts import wait_until
 from releases import release
 
 SETTINGS = (

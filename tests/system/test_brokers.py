@@ -7,8 +7,8 @@ import time
 import bundles
 import paho.mqtt.client as paho
 import pytest
-from conftest import wait_until
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from real_parts import wait_until
 
 from edge.clock import Clock
 from edge.config import MqttConfig

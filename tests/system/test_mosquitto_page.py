@@ -8,7 +8,7 @@ import subprocess
 
 import bundles
 import pytest
-from conftest import ROOT
+from real_parts import ROOT
 
 NOT_AUTHORIZED = 0x87
 PAGE = (ROOT / "docs/brokers/mosquitto.md").read_text()

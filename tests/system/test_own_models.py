@@ -7,7 +7,7 @@ from importlib.resources import files
 import bundles
 import jsonschema
 import pytest
-from conftest import wait_until
+from real_parts import wait_until
 
 
 @pytest.fixture

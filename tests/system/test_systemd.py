@@ -13,7 +13,7 @@ from pathlib import Path
 
 import bundles
 import pytest
-from conftest import wait_until
+from real_parts import wait_until
 from releases import release
 from street import ROOT
 

@@ -9,7 +9,7 @@ import sys
 import bundles
 import jsonschema
 import pytest
-from conftest import ROOT, wait_until
+from real_parts import ROOT, wait_until
 from releases import release
 from test_agent import schema
 from test_commands_wire import tell

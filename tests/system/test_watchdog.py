@@ -11,7 +11,7 @@ import time
 
 import bundles
 import pytest
-from conftest import ROOT, wait_until
+from real_parts import ROOT, wait_until
 
 
 class Manager:
