@@ -25,13 +25,14 @@ from edge.health.vitals import Vitals
 from edge.homeassistant.introduction import introduction
 from edge.inference.stages import Stage
 from edge.message import Message
-from edge.modelhost import ModelHost, first_stage, models_of, own_stage, updater_of
+from edge.modelhost import ModelHost, first_stage, own_stage
 from edge.reporting.payloads import Payloads
 from edge.reporting.report import Report
 from edge.reporting.snapshots import Snapshots
 from edge.sequence import new_id
 from edge.shutdown import Deadline, stop_in_order
 from edge.transports.nucleus import Nucleus
+from edge.updates.configured import models_of, updater_of
 from edge.updates.state import Request, Update
 
 __all__ = ["Agent"]

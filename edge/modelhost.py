@@ -1,12 +1,11 @@
 """The model at work on a node: which one to start with, and another in its place while cameras go on."""
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edge.bundle.admission import admitted, admitted_own, trust_of, versions_of
+from edge.bundle.admission import admitted, admitted_own, trust_of
 from edge.bundle.bundle import Bundle
 from edge.config import Config, ModelConfig
 from edge.errors import SessionError
@@ -19,21 +18,13 @@ from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
 from edge.tuning.tuned import options_for
-from edge.updates import Models, Update
-from edge.updates.host import Host
-from edge.updates.steps import Steps
-from edge.updates.updater import Updater
+from edge.updates import Models
 
-__all__ = ["ModelHost", "first_stage", "models_of", "own_stage", "updater_of"]
+__all__ = ["ModelHost", "first_stage", "own_stage"]
 
 log = logging.getLogger(__name__)
 
 _SWITCH_S = 30.0
-
-
-def models_of(config: Config) -> Models:
-    """The folder of a node's installed models."""
-    return Models((config.state_dir or default_state_dir()) / f"{config.mqtt.node}.models")
 
 
 def first_stage(config: Config, models: Models) -> Stage:
@@ -61,21 +52,6 @@ def own_stage(config: Config, camera: str, model: ModelConfig) -> Stage:
         EdgeError: when it cannot be used.
     """
     return _load(config, model, admitted_own(config, camera, model))
-
-
-def updater_of(config: Config, models: Models, host: Host, on_change: Callable[[Update], None]) -> Updater:
-    """What brings new models to `host`."""
-    stop = threading.Event()
-    steps = Steps(
-        models,
-        host,
-        config.updates,
-        trust_of(config),
-        versions_of(config),
-        configured=lambda: admitted(config),
-        stopping=stop.is_set,
-    )
-    return Updater(steps, on_change, stop=stop)
 
 
 class ModelHost:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ON_COMMAND", "Seen", "discovery", "discovery_topic", "status_topic"]
+from edge.reporting.snapshots import ON_COMMAND
 
-ON_COMMAND = "now"
-"""The last level of the topic of a picture that was asked for."""
+__all__ = ["Seen", "discovery", "discovery_topic", "status_topic"]
 
 _MAX_LABELS = 40
 _MAX_ENTITIES = 140

@@ -12,13 +12,15 @@ from dataclasses import replace
 
 from edge.errors import CameraError, PermanentError
 from edge.frame import Frame
-from edge.homeassistant.discovery import ON_COMMAND
 from edge.message import Importance, Message
 from edge.reporting.jpeg import fitting_jpeg
 
-__all__ = ["Snapshots"]
+__all__ = ["ON_COMMAND", "Snapshots"]
 
 log = logging.getLogger(__name__)
+
+ON_COMMAND = "now"
+"""The last level of the topic of a picture that was asked for."""
 
 _WAITING = 8
 _FRAME_WITHIN_S = 5.0

@@ -14,7 +14,7 @@ from street import ROOT
 
 from edge.bundle.admission import admitted, trust_of
 from edge.config.file import load_config
-from edge.modelhost import models_of
+from edge.updates.configured import models_of
 from edge.updates.handover import bring
 from export.release import make_key_files
 
