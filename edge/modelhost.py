@@ -13,11 +13,11 @@ from edge.frame import Frame
 from edge.health.health import Health
 from edge.inference.session import SessionOptions, available_cores
 from edge.inference.stages import Stage, Timing
+from edge.inference.tuned import options_for
 from edge.memory import give_back
 from edge.pipeline import Pipeline
 from edge.results import Result
 from edge.sequence import default_state_dir
-from edge.tuning.tuned import options_for
 from edge.updates import Models
 
 __all__ = ["ModelHost", "first_stage", "own_stage"]

@@ -13,7 +13,7 @@ from edge.doctor.finding import Finding
 from edge.errors import EdgeError
 from edge.inference.golden import check
 from edge.inference.stages import Stage
-from edge.tuning.tuned import options_for, recall
+from edge.inference.tuned import options_for, recall
 
 __all__ = ["check_configuration", "check_node"]
 

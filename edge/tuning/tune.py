@@ -20,8 +20,8 @@ from edge.health.health import percentiles
 from edge.inference.golden import check, golden_image
 from edge.inference.session import SessionOptions, available_cores
 from edge.inference.stages import Stage, prepare_for
+from edge.inference.tuned import Tuned, hardware, versions
 from edge.runtimes import RUNTIMES, Precision
-from edge.tuning.tuned import Tuned, hardware, versions
 
 __all__ = ["Goal", "Trial", "Tuning", "choose", "tune"]
 

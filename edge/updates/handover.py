@@ -12,8 +12,8 @@ from edge.bundle.bundle import Bundle
 from edge.config import Config
 from edge.errors import ConfigError, PermanentError
 from edge.inference.session import SessionOptions
+from edge.inference.tuned import options_for
 from edge.sequence import default_state_dir, new_id
-from edge.tuning.tuned import options_for
 from edge.updates.configured import models_of, updater_of
 from edge.updates.host import NoAgent
 from edge.updates.models import Models

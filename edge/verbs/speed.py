@@ -61,9 +61,9 @@ def add(commands: "Commands") -> None:
 def tune(args: argparse.Namespace) -> int:
     """The fastest way to run a model here, kept for `run`."""
     from edge.bundle.bundle import read_bundle
+    from edge.inference.tuned import hardware, remember, versions
     from edge.tuning.tune import Goal
     from edge.tuning.tune import tune as try_all
-    from edge.tuning.tuned import hardware, remember, versions
 
     bundles = [read_bundle(path) for path in args.bundles]
     folder = _state_dir(args.config)
@@ -99,8 +99,8 @@ def bench(args: argparse.Namespace) -> int:
     from edge.config import ModelConfig
     from edge.inference.session import SessionOptions
     from edge.inference.stages import Stage
+    from edge.inference.tuned import options_for
     from edge.tuning.bench import bench as measure
-    from edge.tuning.tuned import options_for
 
     bundle = read_bundle(args.bundle)
     if args.provider is None:

@@ -8,10 +8,10 @@ from bundles import classification_bundle, detection_bundle
 from edge.bundle.bundle import read_bundle
 from edge.cli import main
 from edge.config import ModelConfig
+from edge.inference.tuned import Tuned, hardware, options_for, recall, remember, versions
 from edge.runtimes import UnavailableError, providers
 from edge.tuning import tune as tuning
 from edge.tuning.tune import Goal, Trial, tune
-from edge.tuning.tuned import Tuned, hardware, options_for, recall, remember, versions
 
 
 @pytest.fixture
