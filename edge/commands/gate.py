@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from edge.signing import Keys
 
-__all__ = ["EXAMPLES", "MAX_BYTES", "SENSITIVE", "VERBS", "Command", "CommandError", "Gate", "switch_of"]
+__all__ = ["EXAMPLES", "MAX_BYTES", "VERBS", "Command", "CommandError", "Gate", "switch_of"]
 
 MAX_BYTES = 16 * 1024
 _MAX_LIFE = timedelta(days=7)
@@ -100,8 +100,6 @@ VERBS: dict[str, type[_Strict]] = {
     "replay": Replay,
     "receipt": Receipt,
 }
-SENSITIVE = frozenset({"reload", "update"})
-"""What is refused unless the configuration allows it by name."""
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ping": {},
