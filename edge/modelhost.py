@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from edge.bundle.admission import admitted, admitted_own, trust_of
 from edge.bundle.bundle import Bundle
@@ -17,7 +16,6 @@ from edge.inference.tuned import options_for
 from edge.memory import give_back
 from edge.pipeline import Pipeline
 from edge.results import Result
-from edge.sequence import default_state_dir
 from edge.updates import Models
 
 __all__ = ["ModelHost", "first_stage", "own_stage"]
@@ -105,8 +103,7 @@ class ModelHost:
 
 def _options(config: Config, model: ModelConfig, bundle: Bundle) -> SessionOptions:
     """As configured or tuned; several sessions that look at once share the cores, where nobody says how many threads."""
-    folder: Path = config.state_dir or default_state_dir()
-    options = options_for(bundle, model, folder)
+    options = options_for(bundle, model, config.state_folder)
     if model.threads or config.sessions == 1:
         return options
     most = max(1, available_cores() // config.sessions)

@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.durable import replace_file
 from edge.errors import ConfigError
 
-__all__ = ["Sequence", "default_state_dir", "new_id"]
+__all__ = ["Sequence", "new_id"]
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,6 @@ def new_id(wall_ns: int) -> str:
     """26 characters that sort by time: 48 bits of milliseconds and 80 of chance (a ULID, github.com/ulid/spec)."""
     value = (wall_ns // 1_000_000 & (1 << 48) - 1) << 80 | secrets.randbits(80)
     return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
-
-
-def default_state_dir() -> Path:
-    """Where systemd says (STATE_DIRECTORY), else where the user's state is kept."""
-    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if systemd:
-        return Path(systemd)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gluon-edge"
 
 
 class Sequence:

@@ -5,7 +5,6 @@ from edge.bundle.trust import Trust
 from edge.bundle.versions import Versions
 from edge.config import Config, ModelConfig
 from edge.errors import BundleError
-from edge.sequence import default_state_dir
 from edge.signing import Keys
 
 __all__ = ["admitted", "admitted_own", "trust_of", "versions_of"]
@@ -22,7 +21,7 @@ def trust_of(config: Config) -> Trust:
 
 def versions_of(config: Config) -> Versions:
     """The highest versions that this node has taken."""
-    return Versions(config.state_dir or default_state_dir(), config.mqtt.node)
+    return Versions(config.state_folder, config.mqtt.node)
 
 
 def admitted(config: Config) -> Bundle:

@@ -13,7 +13,6 @@ from edge.cameras.source import source_for
 from edge.clock import Clock
 from edge.config import CameraConfig, Config
 from edge.config.reload import Plan
-from edge.sequence import default_state_dir
 
 __all__ = ["CameraSet", "gates_of"]
 
@@ -81,7 +80,7 @@ class CameraSet:
         settings, source = _source(camera)
         last = None
         if camera.recovery_command:
-            record = (self._config.state_dir or default_state_dir()) / f"recovery-{name}.json"
+            record = self._config.state_folder / f"recovery-{name}.json"
             after_s, per_day = camera.recovery_after_s, camera.recovery_per_day
             last = LastResort(camera.recovery_command, after_s=after_s, per_day=per_day, record=record)
         return CameraReader(name, settings, source, self.slots, watcher, clock, last, on=camera.enabled)

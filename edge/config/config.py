@@ -1,5 +1,6 @@
 """The whole configuration of an agent as one frozen, typed and bounded value; edge.config.file reads it."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -9,6 +10,7 @@ from edge.config.fields import Line, LocalPath, Name, Seconds, Section
 from edge.config.health import GovernorConfig, HealthConfig
 from edge.config.model import ModelConfig
 from edge.config.mqtt import MqttConfig
+from edge.config.state import default_state_dir
 
 __all__ = [
     "AwsConfig",
@@ -147,6 +149,11 @@ class Config(Section):
     greengrass: GreengrassConfig = GreengrassConfig()
     aws_ml: AwsMlConfig = AwsMlConfig()
     state_dir: LocalPath | None = None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the node keeps what must outlive it: as configured, else where it is usual here."""
+        return self.state_dir or default_state_dir()
 
     @property
     def sessions(self) -> int:

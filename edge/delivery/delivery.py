@@ -12,7 +12,7 @@ from edge.delivery.outbox import SpoolOutbox
 from edge.delivery.uplink import Uplink
 from edge.errors import ConfigError
 from edge.message import Importance, encode
-from edge.sequence import Sequence, default_state_dir
+from edge.sequence import Sequence
 from edge.spool import AgeClock, Bounds, Drop, Record, Spool
 from edge.transports import DisabledTransport, MqttTransport, StdoutTransport, Transport, Will
 from edge.transports.greengrass import GreengrassTransport
@@ -48,7 +48,7 @@ class Delivery:
         self._boot_id = boot_id
         self._clock = clock
         transport = _transport(config, nucleus, hears=hearing is not None)
-        folder = config.state_dir or default_state_dir()
+        folder = config.state_folder
         self.sequence = Sequence(folder, mqtt.node)
         try:
             self.spool = Spool(

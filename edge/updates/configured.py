@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from edge.bundle.admission import admitted, trust_of, versions_of
 from edge.config import Config
-from edge.sequence import default_state_dir
 from edge.updates.host import Host
 from edge.updates.models import Models
 from edge.updates.state import Update
@@ -17,7 +16,7 @@ __all__ = ["models_of", "updater_of"]
 
 def models_of(config: Config) -> Models:
     """The folder of a node's installed models."""
-    return Models((config.state_dir or default_state_dir()) / f"{config.mqtt.node}.models")
+    return Models(config.state_folder / f"{config.mqtt.node}.models")
 
 
 def updater_of(config: Config, models: Models, host: Host, on_change: Callable[[Update], None]) -> Updater:

@@ -13,7 +13,7 @@ from edge.config import Config
 from edge.errors import ConfigError, PermanentError
 from edge.inference.session import SessionOptions
 from edge.inference.tuned import options_for
-from edge.sequence import default_state_dir, new_id
+from edge.sequence import new_id
 from edge.updates.configured import models_of, updater_of
 from edge.updates.host import NoAgent
 from edge.updates.models import Models
@@ -52,7 +52,7 @@ def bring(config: Config, what: str, sha256: str | None, tell: Callable[[Update]
 
 def _alone(config: Config, models: Models, request: Request, tell: Callable[[Update], None]) -> Update:
     def options(bundle: Bundle) -> SessionOptions:
-        return options_for(bundle, config.model, config.state_dir or default_state_dir())
+        return options_for(bundle, config.model, config.state_folder)
 
     host = NoAgent(models.pick(lambda: admitted(config), trust_of(config)), options)
     updater = updater_of(config, models, host, tell)

@@ -131,10 +131,9 @@ def bench(args: argparse.Namespace) -> int:
 def _state_dir(config: Path | None) -> Path:
     """The state folder of the agent of that configuration, else of the user."""
     from edge.config.file import load_config
-    from edge.sequence import default_state_dir
+    from edge.config.state import default_state_dir
 
-    given = load_config(config).state_dir if config is not None else None
-    return given or default_state_dir()
+    return load_config(config).state_folder if config is not None else default_state_dir()
 
 
 def _tune_row(trial: "Trial") -> dict[str, Any]:
