@@ -79,7 +79,7 @@ def test_run_when_the_threshold_is_commanded_then_it_is_that_of_every_model(
     subscriber.client.publish("edge/n1/cmd/threshold", json.dumps(command), qos=1)
     assert subscriber.wait_for("ack/t1")["status"] == "done"
     for name in ("gate", "yard", "door"):
-        wait_until(lambda n=name: subscriber.payloads(f"{n}/count/green")[-1] == 0, 20, f"{name} sees nothing")
+        wait_until(lambda n=name: subscriber.payloads(f"{n}/count/green")[-1] == 0, 60, f"{name} sees nothing")
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
 
