@@ -1,1 +1,5 @@
-"""How the node is: its figures, its heat, what it gives up to stay cool or quick, whether it works, and the page that tells it."""
+"""How the node is, and what follows from that.
+
+`health` counts and ranks, `liveness` feeds the watchdog, `board` reads heat and throttling, `governor` gives up frames
+to stay cool or quick; `vitals` puts them together, and `page` tells them over HTTP, to Prometheus as `exposition` says.
+"""

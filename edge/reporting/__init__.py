@@ -1,1 +1,5 @@
-"""What a node tells: what came and left before its cameras, how it is itself, pictures; topics and payloads as docs/mqtt.md promises."""
+"""What a node tells, in messages for the outbox; topics and payloads are as docs/mqtt.md promises.
+
+`events` tells what came, changed and left before its cameras, `report` how the node is, `snapshots` sends pictures
+that `jpeg` made fit; `payloads` knows the topics and the documents.
+"""
