@@ -1,7 +1,7 @@
 """Every source of frames, behind one protocol; `OPENERS` says who opens which kind (docs/cameras.md).
 
 `reader` keeps one going, with `ladder` when it fails and `process` when it may hang; `latest` is the slot where its
-newest frame waits for the model, `motion` the gate before that; `cameraset` is all of them.
+newest frame waits for the model, `motion` lets it rest while nothing moves; `cameraset` is all of them.
 """
 
 from importlib import import_module
