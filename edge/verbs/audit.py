@@ -30,7 +30,8 @@ def add(commands: "Commands") -> None:
 
 def audit(args: argparse.Namespace) -> int:
     """What a subscriber has against the node's own account."""
-    from edge.subscriber.audit import read_log, waiting_on_disk
+    from edge.spool.ondisk import waiting_on_disk
+    from edge.subscriber.audit import read_log
 
     waiting = waiting_on_disk(args.spool) if args.spool is not None else []
     accounts = read_log(args.log)
@@ -53,7 +54,7 @@ def audit(args: argparse.Namespace) -> int:
 
 def said(args: argparse.Namespace) -> int:
     """The audit of commands."""
-    from edge.subscriber.audit import commands_on_disk
+    from edge.spool.ondisk import commands_on_disk
 
     found = commands_on_disk(args.spool)
     if args.json:

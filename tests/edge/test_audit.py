@@ -7,7 +7,8 @@ from spooling import World
 
 from edge.cli import main
 from edge.errors import ConfigError
-from edge.subscriber.audit import read_log, waiting_on_disk
+from edge.spool.ondisk import waiting_on_disk
+from edge.subscriber.audit import read_log
 
 
 def event(seq, boot="b1", node="n1"):
