@@ -21,7 +21,7 @@ from export.zoo import Saved
 __all__ = ["measure"]
 
 SMALL = "cifar_resnet20_v1"
-NETS = ("vgg16", "alexnet", "resnet152_v1", "yolo3_darknet53_coco")
+NETS = ("vgg16", "alexnet", "resnet152_v1", "yolo3_darknet53_coco", "faster_rcnn_fpn_resnet101_v1d_coco")
 _GOAL_SECONDS, _GOAL_TIMES = 15, 3
 _COMMAND = """
 import sys

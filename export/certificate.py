@@ -20,6 +20,7 @@ from edge.bundle.bundle import Bundle
 from edge.frame import Image
 from edge.inference.expectation import compare, expected
 from edge.inference.golden import golden_sample
+from edge.inference.session import SessionOptions
 from edge.inference.stages import Stage, prepare_for
 from edge.prepare import Placement, ResizeRule, prepare
 from edge.results import Result, Segmentation, decode
@@ -49,7 +50,8 @@ def certificate(bundle: Bundle, pictures: Sequence[Image], *, file: Path | None 
         SessionError: when the model cannot be loaded or run here.
     """
     height, width = bundle.manifest.input.height, bundle.manifest.input.width
-    stage = Stage(bundle, file=file)
+    # Kept between runs, the buffers of a net for large pictures are as large as its weights.
+    stage = Stage(bundle, SessionOptions(low_memory=True), file=file)
     best: _Sample | None = None
     for shown in (*pictures, *(clouds(height, width, **how) for how in _CLOUDS)):
         sample = _sample(stage, telling(shown, height, width))
