@@ -95,17 +95,23 @@ class _Parsing:
         if isinstance(error, OSError):
             raise ExportError(f"{self._file}: {error.strerror or error}") from error
         if isinstance(error, (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)):
-            text = f"{self._file}: not COCO annotations of {self._what}: {type(error).__name__}: {error}"
+            what = f"no key {error}" if isinstance(error, KeyError) else str(error)
+            text = f"{self._file}: not COCO annotations of {self._what}: {what}"
             raise ExportError(text) from error
 
 
 def _read(annotations: Path, root: Path) -> _Annotated:
     with _Parsing(annotations, "images"):
         content = json.loads(annotations.read_bytes())
+        _judge_parts(annotations, content)
         categories = {int(c["id"]): dict(c) for c in content["categories"]}
         images = {int(i["id"]): i for i in content["images"]}
         entries: dict[int, list[dict[str, Any]]] = {i: [] for i in images}
         for entry in content["annotations"]:
+            for key, known in (("image_id", entries), ("category_id", categories)):
+                if int(entry[key]) not in known:
+                    listed = "images" if key == "image_id" else "categories"
+                    raise ExportError(f"{annotations}: {_called(entry)}: {key} {entry[key]} is not among its {listed}")
             entries[int(entry["image_id"])].append(entry)
         paths = tuple(root / str(i["file_name"]) for i in images.values())
         sizes = tuple((int(i.get("height", 0)), int(i.get("width", 0))) for i in images.values())
@@ -117,12 +123,26 @@ def _read(annotations: Path, root: Path) -> _Annotated:
     return _Annotated(annotations, paths, sizes, tuple(entries.values()), categories)
 
 
+def _judge_parts(file: Path, content: Any) -> None:
+    parts = ("images", "annotations", "categories")
+    lacking = [k for k in parts if not isinstance(content, dict) or not isinstance(content.get(k), list)]
+    if lacking:
+        raise ExportError(f"{file}: not COCO annotations: it has no list {' nor '.join(lacking)}")
+
+
+def _called(entry: Mapping[str, Any]) -> str:
+    return f"annotation {entry.get('id', 'without id')}"
+
+
 def _classes(content: _Annotated, names: LabelNames) -> tuple[dict[int, int | None], tuple[int, ...]]:
     theirs = {c: str(v.get("name")) for c, v in content.categories.items()}
     found = {c: names.find(name) for c, name in theirs.items()}
+    names.judge_aliases(content.file, sorted(theirs.values()))
     classes = tuple(sorted({i for i in found.values() if i is not None}))
     if not classes:
         raise names.none_common(content.file, sorted(theirs.values()))
+    if not any(found[int(e["category_id"])] is not None for entries in content.entries for e in entries):
+        raise ExportError(f"{content.file}: holds no object of a class of the bundle, so there is nothing to measure")
     return found, classes
 
 
@@ -156,7 +176,10 @@ def _persons(entries: Sequence[Mapping[str, Any]], category: int, places: list[i
 
 
 def _box(entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    x, y, w, h = (float(v) for v in entry["bbox"])
+    box = [float(v) for v in entry["bbox"]]
+    if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) < 0:
+        raise ValueError(f"{_called(entry)}: bbox {entry['bbox']} is not x, y, width, height")
+    x, y, w, h = box
     return x, y, x + w, y + h
 
 

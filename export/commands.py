@@ -186,7 +186,7 @@ def evaluate(args: argparse.Namespace) -> Outcome:
         aliases = dict(args.alias)
         found = measure(bundle, args.data, against=against, detector=detector, aliases=aliases, progress=progress)
     rows = [(str(args.bundle), found)] + ([] if found.against is None else [(str(args.against), found.against)])
-    width = max(len(name) for name, _ in rows)
+    width = max(len(name) for name in (*dict(rows), *([] if found.against is None else ["difference"])))
     lines = [f"{found.task} on {found.images} images, with 95 % intervals"]
     lines.append(f"{'':{width}}  " + "  ".join(f"{name:>23}" for name in found.metrics) + "     p50 ms   p99 ms")
     for name, one in rows:

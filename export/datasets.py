@@ -42,6 +42,7 @@ def _image_folder(rest: str, names: LabelNames, _task: str) -> ClassLabels:
     folders = sorted(p for p in root.iterdir() if p.is_dir())
     # ImageNet's folders are named by synset; the classes of its nets are in the order of these.
     synsets = len(folders) == len(names.labels) and all(_SYNSET.fullmatch(p.name) for p in folders)
+    names.judge_aliases(root, [p.name for p in folders])
     paths, labels = [], []
     for place, folder in enumerate(folders):
         index = place if synsets else _index(folder, names)
@@ -58,7 +59,8 @@ def _index(folder: Path, names: LabelNames) -> int:
     if index is None and folder.name.isdecimal() and int(folder.name) < len(names.labels):
         index = int(folder.name)
     if index is None:
-        raise ExportError(f"{folder}: the bundle has no label of that name{names.nearest(folder.name)}")
+        hint = names.nearest(folder.name) or "; rename the folder or give --alias FOLDER=LABEL"
+        raise ExportError(f"{folder}: the bundle has no label of that name{hint}")
     return index
 
 

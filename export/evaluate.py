@@ -36,6 +36,15 @@ MAIN_METRIC: Final = {
 """The number that the gate looks at, by task."""
 
 
+_DATA_FOR: Final = {
+    "classification": "imagefolder:DIR",
+    "detection": "coco:ANNOTATIONS.json:IMAGES or voc:DIR",
+    "segmentation": "masks:DIR or voc:DIR",
+    "instances": "coco:ANNOTATIONS.json:IMAGES with outlines",
+    "pose": "coco:ANNOTATIONS.json:IMAGES with keypoints",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A metric of one model minus that of another on the same pictures, and where it lies with 95 % confidence."""
@@ -181,7 +190,10 @@ def _look(model: Looker, dataset: Dataset, detector: Bundle | None) -> _Look:
 
 def _judge(one: Bundle, first: Bundle, dataset: Dataset) -> None:
     if one.manifest.task != dataset.task:
-        raise ExportError(f"{one.path}: its task is {one.manifest.task}, but the data is for {dataset.task}")
+        raise ExportError(
+            f"{one.path}: its task is {one.manifest.task}, but the data is for {dataset.task}; "
+            f"give {_DATA_FOR[one.manifest.task]}"
+        )
     if one.labels != first.labels:
         raise ExportError(f"{one.path}: its labels are not those of {first.path}, so one number says nothing")
 

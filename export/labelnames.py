@@ -30,7 +30,7 @@ class LabelNames:
         self.index = {_plain(label): i for i, label in reversed(list(enumerate(labels)))}
         for theirs in self.aliases.values():
             if theirs not in self.index:
-                raise ExportError(f"alias to {theirs!r}: the bundle has no such label")
+                raise ExportError(f"alias to {theirs!r}: the bundle has no such label{self.nearest(theirs)}")
 
     def find(self, name: str) -> int | None:
         """The index of the label that the data calls `name`, or None."""
@@ -43,6 +43,19 @@ class LabelNames:
         """A hint at the label most like `name`, or nothing."""
         near = difflib.get_close_matches(_plain(name), self.index, n=1)
         return f"; did you mean {near[0]!r}?" if near else ""
+
+    def judge_aliases(self, where: Path, theirs: Sequence[str]) -> None:
+        """Refuse an alias of a class that the data does not have: by a slip of the pen its class would go unjudged.
+
+        Raises:
+            ExportError: naming the alias, and the class that was meant.
+        """
+        known = {_plain(name): name for name in theirs}
+        for alias in self.aliases:
+            if alias not in known:
+                near = difflib.get_close_matches(alias, known, n=1)
+                hint = f"; did you mean {known[near[0]]!r}?" if near else ""
+                raise ExportError(f"alias of {alias!r}: {where} has no class of that name{hint}")
 
     def none_common(self, where: Path, theirs: Sequence[str]) -> ExportError:
         """The error for data of which no class is a label here."""

@@ -28,6 +28,7 @@ def read_voc(root: Path, names: LabelNames) -> Boxes:
         raise ExportError(f"{root}: no Annotations/*.xml; expected a VOC folder such as VOC2007")
     read = [_voc_file(file) for file in files]
     known = sorted({name for _, objects in read for name, *_ in objects})
+    names.judge_aliases(root, known)
     classes = sorted({i for i in map(names.find, known) if i is not None})
     if not classes:
         raise names.none_common(root, known)

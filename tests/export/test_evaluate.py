@@ -98,6 +98,10 @@ def test_evaluate_on_coco_when_categories_are_called_otherwise_takes_aliases(tmp
     assert found.metrics["ap"] == pytest.approx(1, abs=1e-3)
     with pytest.raises(ExportError, match="alias to 'scarlet': the bundle has no such label"):
         evaluate(detector, spec, aliases={"crimson": "scarlet"})
+    with pytest.raises(ExportError, match=r"alias to 'redd': the bundle has no such label; did you mean 'red'\?"):
+        evaluate(detector, spec, aliases={"crimson": "redd"})
+    with pytest.raises(ExportError, match=r"alias of 'crimsn': .* has no class of that name; did you mean 'crimson'\?"):
+        evaluate(detector, spec, aliases={"crimsn": "red"})
 
 
 def test_evaluate_on_voc_gives_both_of_its_average_precisions(tmp_path: Path, detector: Bundle) -> None:
@@ -123,7 +127,7 @@ def test_evaluate_on_masks_gives_mean_iou(tmp_path: Path) -> None:
 def test_evaluate_when_data_is_for_another_task_is_an_error(tmp_path: Path, detector: Bundle) -> None:
     (tmp_path / "red").mkdir()
     cv2.imwrite(str(tmp_path / "red" / "a.png"), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(ExportError, match="its task is detection, but the data is for classification"):
+    with pytest.raises(ExportError, match="its task is detection, but the data is for classification; give coco:"):
         evaluate(detector, f"imagefolder:{tmp_path}")
 
 
@@ -147,7 +151,10 @@ def test_image_folder_when_a_class_is_unknown_names_it_and_the_nearest_label(tmp
     (tmp_path / "gren").mkdir()
     with pytest.raises(ExportError, match=r"gren: the bundle has no label of that name; did you mean 'green'\?"):
         open_data(f"imagefolder:{tmp_path}", COLOURS)
-    (tmp_path / "gren").rename(tmp_path / "Green")
+    (tmp_path / "gren").rename(tmp_path / "xyz")
+    with pytest.raises(ExportError, match="rename the folder or give --alias FOLDER=LABEL"):
+        open_data(f"imagefolder:{tmp_path}", COLOURS)
+    (tmp_path / "xyz").rename(tmp_path / "Green")
     with pytest.raises(ExportError, match="no images; expected a folder a class"):
         open_data(f"imagefolder:{tmp_path}", COLOURS)
 
@@ -158,8 +165,25 @@ def test_coco_when_damaged_or_foreign_is_an_error_that_names_the_file(tmp_path: 
     whole = json.loads(file.read_text())
     for broken, message in [
         ("{", "val.json: not COCO annotations"),
-        ("[]", "val.json: not COCO annotations"),
-        (json.dumps({**whole, "annotations": [{"image_id": 99}]}), "val.json: not COCO annotations"),
+        ("[]", "val.json: not COCO annotations: it has no list images nor annotations nor categories"),
+        (json.dumps({"images": [], "annotations": []}), "val.json: not COCO annotations: it has no list categories"),
+        (
+            json.dumps({**whole, "annotations": [{"id": 5, "image_id": 99}]}),
+            "val.json: annotation 5: image_id 99 is not among its images",
+        ),
+        (
+            json.dumps({**whole, "annotations": [{**whole["annotations"][0], "category_id": 99}]}),
+            "category_id 99 is not among its categories",
+        ),
+        (
+            json.dumps({**whole, "annotations": [{"id": 5, "image_id": whole["images"][0]["id"]}]}),
+            "val.json: not COCO annotations of images: no key 'category_id'",
+        ),
+        (
+            json.dumps({**whole, "annotations": [{**whole["annotations"][0], "bbox": [1, 2, -3, 4]}]}),
+            r"bbox \[1, 2, -3, 4\] is not x, y, width, height",
+        ),
+        (json.dumps({**whole, "annotations": []}), "holds no object of a class of the bundle"),
         (json.dumps({**whole, "images": [], "annotations": []}), "names no images"),
         (
             json.dumps({**whole, "categories": [{"id": n, "name": f"c{n}"} for n in (7, 8)]}),
