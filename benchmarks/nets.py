@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -55,14 +58,26 @@ def zoo_nets() -> list[Net]:
 
 
 def bundle_of(net: Net) -> Bundle:
-    """The net's float bundle, converted by the product's own command and kept in build/bench for the next run."""
+    """The net's float bundle, converted by the product's own command and kept in build/bench until the converter changes."""
     from edge.bundle.bundle import read_bundle
 
     out = BUILD / "".join(c if c.isalnum() else "_" for c in net.name)
-    if not (out / "manifest.json").is_file():
+    made_by = out.with_name(f"{out.name}.converter")
+    if not (out / "manifest.json").is_file() or not made_by.is_file() or made_by.read_text() != _converter():
+        shutil.rmtree(out, ignore_errors=True)
         args: argparse.Namespace = _parser().parse_args(["convert", *net.convert, "-o", str(out)])
         commands.convert(args)
+        made_by.write_text(_converter())
     return read_bundle(out)
+
+
+@functools.cache
+def _converter() -> str:
+    """Digest of the converter's source: what an older one has made would be measured for this one's."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "export").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _saved(stem: Path, labels: object, size: str) -> tuple[str, ...]:
