@@ -12,11 +12,14 @@ from typing import Any
 
 from edge.errors import ConfigError
 
-__all__ = ["BUNDLE", "COMMAND", "Keys", "key_id", "key_id_of", "make_key", "sign", "signature"]
+__all__ = ["BUNDLE", "COMMAND", "PRIVATE", "PUBLIC", "Keys", "key_id", "key_id_of", "make_key", "sign", "signature"]
 
 COMMAND = b"gluon-edge command 1\n"
 BUNDLE = b"gluon-edge bundle 1\n"
 """What is signed starts with its domain, so that no signature for one thing can be taken for one of another."""
+
+PRIVATE, PUBLIC = ".key", ".pub"
+"""How `gluon-export keygen` ends the names of its files: what is in them looks alike, 32 bytes in base64."""
 
 _MAX_KEY_BYTES = 4096
 
@@ -94,6 +97,10 @@ class Keys:
 
 
 def _read_public(file: Path) -> tuple[str, Any]:
+    if file.suffix == PRIVATE:
+        raise ConfigError(
+            f"{file}: is named like a private key, which does not belong here; give the {PUBLIC} that keygen wrote beside it"
+        )
     try:
         with file.open("rb") as f:
             public = base64.b64decode(f.read(_MAX_KEY_BYTES).strip(), validate=True)

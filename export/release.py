@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from edge.bundle.bundle import MANIFEST, SIGNATURE, Bundle, Manifest, read_bundle
 from edge.errors import ConfigError
 from edge.secret import read_secret
-from edge.signing import BUNDLE, key_id_of, make_key, signature
+from edge.signing import BUNDLE, PRIVATE, PUBLIC, key_id_of, make_key, signature
 from export.errors import ExportError
 from export.pack import json_bytes
 
@@ -75,10 +75,12 @@ def make_key_files(base: Path) -> tuple[Path, Path, str]:
     """Make a key pair: `BASE.key`, which only its owner may read, and `BASE.pub` for the devices; and the key's id.
 
     Raises:
-        ExportError: when either file exists, or cannot be written.
+        ExportError: when either file exists or cannot be written, or `base` is no name.
         ConfigError: when the library for signatures is not installed.
     """
-    private, public = (base.with_name(base.name + suffix) for suffix in (".key", ".pub"))
+    if base.name in {"", ".."}:
+        raise ExportError(f"'{base}' is no name for a key; give one, such as keys/release")
+    private, public = (base.with_name(base.name + suffix) for suffix in (PRIVATE, PUBLIC))
     there = [path for path in (private, public) if os.path.lexists(path)]
     if there:
         raise ExportError(f"{there[0]} exists, and a key is never overwritten; give another name")
@@ -116,6 +118,8 @@ def _stamped(bundle: Bundle, stamp: Stamp) -> bytes:
 
 
 def _signature(raw: bytes, key: Path) -> bytes:
+    if key.suffix == PUBLIC:  # any 32 bytes are a private key, and these everybody has
+        raise ExportError(f"{key}: is named like a public key; sign with the {PRIVATE} that keygen wrote beside it")
     secret = read_secret(key)
     try:
         owner, signed = signature(raw, secret, BUNDLE)

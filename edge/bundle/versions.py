@@ -33,14 +33,18 @@ class Versions:
         """
         return self._read().get(name)
 
-    def refuse_older(self, path: Path, manifest: Manifest) -> None:
-        """Refuses a bundle that is older than one that was taken; the same version may come again.
+    def refuse_older(self, path: Path, manifest: Manifest, running: Manifest | None = None) -> None:
+        """Refuses a bundle that is older than one that was taken, or than the one that runs; the same version may come again.
+
+        A configured bundle runs without having been taken, and is no reason to let older ones in.
 
         Raises:
             BundleRefusedError: `downgrade`.
             ConfigError: see `highest`.
         """
         known = self.highest(manifest.name)
+        if running is not None and running.name == manifest.name:
+            known = running.version if known is None else max(known, running.version, key=_release)
         if known is not None and manifest.release < _release(known):
             text = f"{path}: {manifest.name} {manifest.version} is older than {known}, which this node has had"
             raise BundleRefusedError(text, reason="downgrade")

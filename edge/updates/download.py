@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from edge.errors import PermanentError, TemporaryError
 
-__all__ = ["DownloadError", "DownloadRefusedError", "Limits", "download", "shown"]
+__all__ = ["DownloadError", "DownloadRefusedError", "Limits", "download", "place_of", "shown"]
 
 _CHUNK = 1 << 16
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -45,6 +45,11 @@ class Limits:
     ca_file: Path | None = None
 
 
+def place_of(sha256: str, folder: Path) -> Path:
+    """Where in `folder` the archive of that digest lies when all of it is there."""
+    return folder / f"{sha256}.zip"
+
+
 def download(
     url: str,
     sha256: str,
@@ -62,7 +67,7 @@ def download(
         DownloadError: cut off, or the server is away; also when `stop` says so.
         DownloadRefusedError: too large, not found, or another digest: nothing is kept.
     """
-    done, part = folder / f"{sha256}.zip", folder / f"{sha256}.part"
+    done, part = place_of(sha256, folder), folder / f"{sha256}.part"
     if done.exists():
         if _digest(done) == sha256:
             return done

@@ -58,8 +58,8 @@ class Steps:
             BundleError: why not.
         """
         bundle = read_bundle(archive, self.trust)
-        self.versions.refuse_older(archive, bundle.manifest)
         running = self.host.running().manifest
+        self.versions.refuse_older(archive, bundle.manifest, running)
         if bundle.manifest.task != running.task:
             text = f"{archive}: is for {bundle.manifest.task}, this node does {running.task}"
             raise BundleRefusedError(text, reason="wrong_target")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from edge.bundle.bundle import Bundle
 from edge.errors import EdgeError, PermanentError
-from edge.updates.download import DownloadError, Limits, download, shown
+from edge.updates.download import DownloadError, Limits, download, place_of, shown
 from edge.updates.host import Host
 from edge.updates.models import Models
 from edge.updates.state import Phase, Request, Update
@@ -124,7 +124,9 @@ class Updater:
         except EdgeError as e:
             if self._stop.is_set():
                 return None
-            self._end("failed", str(e))
+            # Where the archive lies here says nothing to whoever sent it, and is nobody else's business.
+            archive = place_of(update.request.sha256, self._models.downloads)
+            self._end("failed", str(e).removeprefix(f"{archive}: "))
         except OSError as e:
             self._end("failed", f"{e.filename or self._models.folder}: {e.strerror or e}")
         except Exception as e:  # an update must not end the node

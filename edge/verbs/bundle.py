@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.errors import BundleError
 from edge.verbs.verb import add_command, add_group, add_json, add_session, fail, options
 
 if TYPE_CHECKING:
-    from edge.bundle.bundle import Bundle
+    from edge.bundle.bundle import Bundle, Manifest
+    from edge.config import Config
     from edge.verbs.verb import Commands
 
 __all__ = ["add"]
@@ -168,8 +170,21 @@ def _believed(args: argparse.Namespace) -> "Bundle":
     config = load_config(args.config)
     trust = trust_of(config)
     bundle = read_bundle(args.bundle, replace(trust, keys=Keys(tuple(args.key))) if args.key else trust)
-    versions_of(config).refuse_older(args.bundle, bundle.manifest)
+    versions_of(config).refuse_older(args.bundle, bundle.manifest, _running(config))
     return bundle
+
+
+def _running(config: "Config") -> "Manifest | None":
+    """The configured bundle's manifest, where that is what runs: what was installed is among the versions taken."""
+    from edge.bundle.bundle import read_bundle
+    from edge.updates.configured import models_of
+
+    if models_of(config).peek().active is not None:
+        return None
+    try:
+        return read_bundle(config.model.bundle).manifest
+    except BundleError:  # a configuration may be asked where its bundle is not
+        return None
 
 
 def _unjudged(bundle: "Bundle") -> str:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from edge.verbs.verb import add_command, add_json, add_service_config, fail
 
 if TYPE_CHECKING:
+    from edge.updates.state import Update
     from edge.verbs.verb import Commands
 
 __all__ = ["add"]
+
+_GOOD = frozenset({"committed", "watching"})
 
 
 def add(commands: "Commands") -> None:
@@ -39,15 +42,20 @@ def update(args: argparse.Namespace) -> int:
         config.model_copy(update={"state_dir": state}),
         args.what,
         args.sha256,
-        lambda u: print(f"{u.phase}{f': {u.reason}' if u.reason else ''}", file=sys.stderr, flush=True),
+        _tell,
     )
-    good = ended.phase in {"committed", "watching"}
+    good = ended.phase in _GOOD
     if args.json:
         print(json.dumps({"ok": good, **ended.model_dump(mode="json", exclude={"request": {"url"}})}))
     elif good:
         later = "" if ended.phase == "committed" else "; no agent runs: the next one that starts watches it"
         print(f"{ended.name} {ended.version} is installed{later}")
     return 0 if good else fail(f"{ended.phase}: {ended.reason}")
+
+
+def _tell(update: "Update") -> None:
+    if not update.over or update.phase in _GOOD:  # else it is the error that everything ends with
+        print(f"{update.phase}{f': {update.reason}' if update.reason else ''}", file=sys.stderr, flush=True)
 
 
 def _state_of_the_service() -> Path | None:

@@ -273,6 +273,8 @@ def test_bundle_verify_when_a_node_asks_then_it_is_judged_by_its_configuration(s
 
     status, found, _ = verify(signed, "-c", agent)
     assert (status, found["ok"], found["signed_by"]) == (0, True, Keys((pairs["old"][1],)).ids[0])
+    older = pack_zip(signed, tmp_path / "older.zip", stamp=Stamp("0.0.9"), sign=[pairs["old"][0]]).path
+    assert verify(older, "-c", agent)[1]["reason"] == "downgrade", "than the configured one"
     Versions(tmp_path / "state", "kerb-1").remember(
         read_bundle(signed).manifest.model_copy(update={"version": "2.0.0"})
     )

@@ -13,6 +13,7 @@ from releases import release
 from street import ROOT
 
 from edge.bundle.admission import admitted, trust_of
+from edge.cli import main
 from edge.config.file import load_config
 from edge.updates.configured import models_of
 from edge.updates.handover import bring
@@ -107,6 +108,23 @@ def test_update_when_it_is_not_meant_or_not_believed_then_refused_before_anythin
     assert ended.phase == "watching"
     assert ended.version == "2.0.3"
     assert public.exists()
+
+
+def test_update_when_it_is_older_than_the_configured_bundle_then_refused(configured, shelf):
+    archive, _ = release(shelf, "0.9.9", rounds=1)
+    config = configured()
+    ended = bring(config, str(archive), None, lambda _: None)
+    assert (ended.phase, starts_with(config)) == ("failed", "1.0.0")
+    assert ended.reason == "test-detection 0.9.9 is older than 1.0.0, which this node has had", "and names no path of the node"
+
+
+def test_update_when_it_is_refused_then_the_command_says_why_once(configured, shelf, tmp_path, capsys):
+    configured()
+    archive, _ = release(shelf, "2.0.1", nodes=("other-*",))
+    assert main(["update", str(archive), "-c", str(tmp_path / "agent.toml")]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if " update: " not in line]  # its log apart
+    why = "test-detection 2.0.1: it is meant for the nodes other-*, this one is n1"
+    assert told == ["downloading", "verifying", f"gluon-edge: error: failed: {why}"]
 
 
 def test_update_when_keys_are_pinned_then_only_what_they_signed_is_taken(configured, shelf, tmp_path):

@@ -1,5 +1,7 @@
 """Keys, signatures and stamps: what `keygen` and `pack` write."""
 
+import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -42,6 +44,45 @@ def test_keygen_when_a_key_is_there_then_it_is_not_overwritten(tmp_path: Path, t
         make_key_files(tmp_path / "a")
     assert [p.name for p in tmp_path.iterdir()] == [there]
     assert (tmp_path / there).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "keys/.."])
+def test_keygen_when_it_is_given_no_name_then_one_line_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["keygen", name]) == 1
+    told = capsys.readouterr().err
+    assert "is no name for a key" in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_keys_when_one_is_taken_for_the_other_then_neither_signs_nor_is_pinned(tmp_path: Path, folder: Path) -> None:
+    private, public, _ = make_key_files(tmp_path / "a")
+    public.chmod(0o600)
+    with pytest.raises(ExportError, match=r"a\.pub: is named like a public key; sign with the \.key"):
+        pack_zip(folder, tmp_path / "x.zip", sign=[public])
+    with pytest.raises(ConfigError, match=r"a\.key: is named like a private key"):
+        Keys((private,))
+
+
+def test_pack_when_the_bundle_lies_elsewhere_with_other_dates_and_modes_then_the_bytes_are_the_same(
+    tmp_path: Path, folder: Path
+) -> None:
+    private, _, _ = make_key_files(tmp_path / "a")
+    other = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(folder, other)
+    for path in sorted(other.rglob("*"), reverse=True):
+        os.utime(path, (1, 1))
+        path.chmod(0o700 if path.is_dir() else 0o400)
+    before = os.umask(0o077)
+    try:
+        pack_zip(other, tmp_path / "2.zip", sign=[private])
+    finally:
+        os.umask(before)
+    pack_zip(folder, tmp_path / "1.zip", sign=[private])
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
 
 
 def test_pack_when_signed_and_stamped_twice_then_the_bytes_are_the_same(tmp_path: Path, folder: Path) -> None:
