@@ -18,7 +18,7 @@ _OPENVINO = "OpenVINOExecutionProvider"
 
 def cpu(model: Model, settings: Settings) -> Runtime:
     """Onnxruntime's own kernels. They compute in the model's types, whatever `precision` says."""
-    return OnnxRuntime(load(model, CPU, settings), CPU)
+    return OnnxRuntime(load(model, CPU, settings), CPU, arena=not settings.low_memory)
 
 
 def xnnpack(model: Model, settings: Settings) -> Runtime:
