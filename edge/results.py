@@ -35,19 +35,65 @@ class Classification:
     scores: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Row = tuple[int, float, Sequence[float]]
+"""One object: its label, its score, its box x1 y1 x2 y2."""
+
+
 class Detections:
-    """Objects, best first: `boxes` float32 [n, 4] x1 y1 x2 y2, `scores` float32 [n], `labels` int64 [n]."""
+    """Objects, best first: `boxes` float32 [n, 4] x1 y1 x2 y2, `scores` float32 [n], `labels` int64 [n].
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    `rows` are the same in Python, not rounded to float32 where they were decoded: all that a camera's few objects need.
+    Either is made of the other when it is asked for, since arrays cost a frame more than what is done with its objects.
+    """
 
-    def __post_init__(self) -> None:
-        n = len(self.scores)
-        if self.boxes.shape != (n, 4) or self.labels.shape != (n,):
-            got = f"boxes {self.boxes.shape}, scores {self.scores.shape}, labels {self.labels.shape}"
+    __slots__ = ("_arrays", "_rows")
+
+    def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        n = len(scores)
+        if boxes.shape != (n, 4) or labels.shape != (n,):
+            got = f"boxes {boxes.shape}, scores {scores.shape}, labels {labels.shape}"
             raise ValueError(f"expected boxes [n, 4], scores [n], labels [n], got {got}")
+        self._arrays: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]] | None = boxes, scores, labels
+        self._rows: list[Row] | None = None
+
+    @classmethod
+    def of(cls, rows: list[Row]) -> "Detections":
+        """Those of these rows."""
+        found = cls.__new__(cls)
+        found._arrays, found._rows = None, rows  # noqa: SLF001 - its own
+        return found
+
+    @property
+    def rows(self) -> list[Row]:
+        """Label, score and box of each."""
+        if self._rows is None:
+            self._rows = list(zip(self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True))
+        return self._rows
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """Float32 [n, 4]."""
+        return self._as_arrays()[0]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Float32 [n]."""
+        return self._as_arrays()[1]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Int64 [n]."""
+        return self._as_arrays()[2]
+
+    def _as_arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        if self._arrays is None:
+            rows = self.rows
+            self._arrays = (
+                np.array([box for _, _, box in rows], np.float32).reshape(-1, 4),
+                np.array([score for _, score, _ in rows], np.float32),
+                np.array([label for label, _, _ in rows], np.int64),
+            )
+        return self._arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,12 +199,7 @@ def _detections(
     scores = outputs["scores"][:count].tolist()
     labels, boxes = outputs["labels"][:count].tolist(), outputs["boxes"][:count].tolist()
     kept = [i for i, score in enumerate(scores) if score >= threshold]
-    found = Detections(
-        np.array([placement.box_to_image(boxes[i]) for i in kept], np.float32).reshape(-1, 4),
-        np.array([scores[i] for i in kept], np.float32),
-        np.array([int(labels[i]) for i in kept], np.int64),
-    )
-    return found, kept
+    return Detections.of([(int(labels[i]), scores[i], placement.box_to_image(boxes[i])) for i in kept]), kept
 
 
 def rle(mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -91,8 +91,7 @@ def _all(result: Result, size: tuple[int, int]) -> Iterator[Sighting]:
         for label, score in zip(result.labels[:1].tolist(), result.scores[:1].tolist(), strict=True):
             yield Sighting(label, score)
     elif isinstance(result, Detections):
-        rows = zip(result.labels.tolist(), result.scores.tolist(), result.boxes.tolist(), strict=True)
-        for label, score, box in rows:
+        for label, score, box in result.rows:
             yield Sighting(label, score, _box(box, size))
     elif isinstance(result, Instances):
         for i, plain in enumerate(_all(result.detections, size)):
@@ -120,8 +119,9 @@ def _box(corners: Sequence[float], size: tuple[int, int]) -> Box:
 
 
 def _is_sound(sighting: Sighting) -> bool:
-    joints = [v for joint in sighting.keypoints or () for v in joint]
-    return all(map(math.isfinite, (sighting.score, *(sighting.box or ()), *joints)))
+    # A sum is finite when all of it is: only the score can be larger than 1.
+    joints = 0.0 if sighting.keypoints is None else sum(v for joint in sighting.keypoints for v in joint)
+    return math.isfinite(sighting.score + sum(sighting.box or ()) + joints)
 
 
 def _share(value: float, of: int) -> float:

@@ -49,6 +49,23 @@ def test_a_mask_when_pasted_then_covers_its_box_only_where_the_model_says():
     assert not result.mask(1).any()
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 90), st.floats(0, 1, width=32), st.lists(st.floats(0, 99, width=32), min_size=4, max_size=4)
+        ),
+        max_size=5,
+    )
+)
+def test_detections_when_made_of_rows_or_of_arrays_then_both_are_the_same(rows):
+    of_rows = Detections.of(rows)
+    of_arrays = Detections(of_rows.boxes, of_rows.scores, of_rows.labels)
+    assert (of_rows.boxes.shape, of_rows.labels.shape) == ((len(rows), 4), (len(rows),))
+    assert (of_rows.boxes.dtype, of_rows.scores.dtype, of_rows.labels.dtype) == (np.float32, np.float32, np.int64)
+    assert of_arrays.rows == of_rows.rows == rows
+
+
 def test_a_mask_when_its_box_leaves_the_image_then_is_cut_not_squeezed():
     boxes = np.array([[-10, 0, 10, 20]], np.float32)
     detections = Detections(np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
