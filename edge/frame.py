@@ -1,7 +1,7 @@
 """One picture, with the name, number and time it was born with; they travel untouched to the payload."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -55,7 +55,7 @@ class Frame:
 
     def remembered(self) -> "Frame":
         """The same to remember it by, its picture black: one that is kept would keep a camera's buffer from use."""
-        return replace(self, image=_black(self.image.shape), still=None)
+        return Frame(self.camera, self.id, _black(self.image.shape), self.captured_ns, self.mono_ns)
 
 
 @lru_cache(maxsize=16)

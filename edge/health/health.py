@@ -23,20 +23,20 @@ def percentiles(values: Iterable[float]) -> dict[str, float] | None:
 
 
 class _Recent:
-    """The newest values since they were last asked for, at most `_KEPT` of them."""
+    """A frame's figures each, the newest since they were last asked for, at most `_KEPT` of them."""
 
     def __init__(self) -> None:
-        self._values: list[float] = []
+        self._values: list[tuple[float, ...]] = []
         self._at = 0
 
-    def add(self, value: float) -> None:
+    def add(self, value: tuple[float, ...]) -> None:
         if len(self._values) < _KEPT:
             self._values.append(value)
         else:
             self._values[self._at] = value
             self._at = (self._at + 1) % _KEPT
 
-    def flush(self) -> list[float]:
+    def flush(self) -> list[tuple[float, ...]]:
         values, self._values, self._at = self._values, [], 0
         return values
 
@@ -55,7 +55,7 @@ class Health:
         self._states: dict[str, str] = dict.fromkeys(self._read, "offline")
         self._failures = 0
         self._moved = self._started
-        self._recent = {name: _Recent() for name in ("age", "pre", "infer", "post")}
+        self._recent = _Recent()
 
     def frame_read(self, camera: str) -> None:
         """A camera gave a frame."""
@@ -67,8 +67,7 @@ class Health:
         with self._lock:
             self._used[camera] += 1
             self._moved = self._mono()
-            for name, value in (("age", age_ms), ("pre", pre_ms), ("infer", infer_ms), ("post", post_ms)):
-                self._recent[name].add(value)
+            self._recent.add((age_ms, pre_ms, infer_ms, post_ms))
 
     def frame_gated(self, camera: str) -> None:
         """A frame was spared the model, because nothing moved in it."""
@@ -123,7 +122,8 @@ class Health:
             }
             fps = (sum(self._used.values()) - sum(self._used_before.values())) / seconds
             self._used_before = dict(self._used)
-            recent = {f"{name}_ms": percentiles(values.flush()) for name, values in self._recent.items()}
+            columns = zip(*self._recent.flush(), strict=True)
+            recent = {name: percentiles(next(columns, ())) for name in ("age_ms", "pre_ms", "infer_ms", "post_ms")}
             return {
                 "uptime_s": round(now - self._started, 1),
                 "fps": round(fps, 2),
