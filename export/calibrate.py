@@ -146,6 +146,10 @@ class Reader:
         if not good:
             raise ExportError(_none_read(self.skipped))
 
+    def some(self, count: int) -> Reader:
+        """Of at most so many of the pictures, spread over all."""
+        return Reader(self._bundle, spread(self.paths, count), progress=self._progress)
+
     def warn_of_skipped(self) -> None:
         """One warning for all pictures that could not be read."""
         _warn(self.skipped, len(self.paths))

@@ -173,6 +173,13 @@ def _quantize(add: _Add) -> None:
         default="onnxruntime",
         help="whose the graph is shaped for on x86; openvino: for devices that have it; any: left as it is",
     )
+    sub.add_argument(
+        "--effort",
+        type=values.positive,
+        default=1.0,
+        metavar="TIMES",
+        help="how much to look at of a net that takes seconds a picture: 4 is four times as much, and as long (default 1)",
+    )
     sub.add_argument("--force", action="store_true", help="write the bundle even if the gate says no")
     _out(sub, "DIR")
 

@@ -19,6 +19,7 @@ from export.truth import Boxes, Joints, Outlines, Persons, Truth
 __all__ = ["CocoBoxes", "CocoInstances", "CocoJoints"]
 
 _ALL: Final = (0.0, 1e10)
+_SURE: Final = 0.2  # GluonCV's in_vis_thresh
 _HALF: Final = 0  # the first overlap asked for is 0.5
 
 
@@ -103,7 +104,7 @@ class CocoInstances:
 class CocoJoints:
     """`oks_ap` (object keypoint similarity 0.50 to 0.95) and `oks_ap50` of persons' joints.
 
-    `scores` of a picture are those of its boxes, which weigh the joints' own.
+    `scores` of a picture are those of its boxes, which weigh the joints' own as in GluonCV's `COCOKeyPointsMetric`.
     """
 
     def __init__(self, data: Joints) -> None:
@@ -115,7 +116,7 @@ class CocoJoints:
         if not isinstance(result, Poses):
             raise TypeError(f"expected Poses, got {type(result).__name__}")
         weights = np.ones(len(result.keypoints)) if scores is None else np.asarray(scores, np.float64)
-        rows = zip(result.keypoints, result.scores.astype(np.float64) * weights, strict=True)
+        rows = zip(result.keypoints, _confidences(result.keypoints) * weights, strict=True)
         self._found.append(
             [
                 {
@@ -133,6 +134,13 @@ class CocoJoints:
         annotations = [row for picture, truth in enumerate(self._data.persons) for row in _persons(picture, truth)]
         document = _document((0,), annotations, len(self._found))
         return _measure(document, self._found, "keypoints", ("oks_ap", "oks_ap50"))
+
+
+def _confidences(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Of persons' joints [n, joints, 3]: the mean score of those that the net is sure of, 0 where it is of none."""
+    scores = keypoints[:, :, 2].astype(np.float64)
+    sure = scores > _SURE
+    return np.asarray((scores * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1))
 
 
 def _measure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,25 +10,23 @@ from typing import Any
 import numpy as np
 
 from edge.bundle.bundle import Bundle
-from edge.inference.session import Session, SessionOptions
-from edge.inference.stages import Stage, prepare_for
+from edge.inference.session import SessionOptions
+from edge.inference.stages import Stage
 from edge.results import Result
 from export.agreement import agree
 from export.bootstrap import interval
-from export.calibrate import read, spread
+from export.calibrate import read
 from export.errors import ExportError
 from export.evaluate import MAIN_METRIC, difference, evaluate
 from export.progress import Progress, silent
+from export.speed import Speed, measure_speed
 from export.truth import Dataset
 
-__all__ = ["Accuracy", "Judge", "Speed", "Verdict", "gate", "gpu_is_here", "measure_speed"]
+__all__ = ["Accuracy", "Judge", "Verdict", "gate", "holds"]
 
-_RUNS = 15
-_PICTURES_TIMED = 5
 _IOU = 0.9
 _DRAWS = 1000
 _FEWEST_DRAWN = 3
-_CLOCK = "thread_time" if time.get_clock_info("thread_time").resolution < 1e-5 else "perf_counter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +67,6 @@ class Accuracy:
     def drop(self) -> float:
         """How much was lost; below zero when the quantized model does better."""
         return self.reference - self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Median milliseconds of one inference, one thread, both models in turns; `ratio` above 1 is faster.
-
-    They are the thread's own CPU time where that is counted finely: on an idle machine the same as the latency, on a
-    busy one not bent by what else runs.
-    """
-
-    float_ms: float
-    quantized_ms: float
-    provider: str
-    runs: int
-
-    @property
-    def ratio(self) -> float:
-        """How many times faster than float."""
-        return self.float_ms / self.quantized_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +121,7 @@ class Verdict:
                 "quantized": round(s.quantized_ms, 3),
                 "ratio": round(s.ratio, 3),
             },
-            "latency_how": {"provider": s.provider, "threads": 1, "runs": s.runs, "percentile": 50, "clock": _CLOCK},
+            "latency_how": {"provider": s.provider, "threads": 1, "runs": s.runs, "percentile": 50, "clock": s.clock},
             "size_ratio": round(self.size_ratio, 4),
         }
 
@@ -152,7 +130,8 @@ class Judge:
     """A float bundle's own answers, computed once, against which any number of candidates are held.
 
     With `data` (labelled) the task's metric decides, without it the agreement with the float bundle on `images`.
-    Candidates run on `provider`, or on the CPU's where it is not installed; the float bundle always on the CPU's.
+    Candidates answer on `provider`, or on the CPU's where it is not installed, the float bundle on the CPU's; timed are
+    both on `provider`.
     """
 
     def __init__(
@@ -174,12 +153,12 @@ class Judge:
             self._main = MAIN_METRIC[reference.manifest.task]
             self._base = found
         else:
-            self._results = self._answers(Stage(reference), "float answers")
+            self._results = self._answers(Stage(reference, SessionOptions(warm_up=False)), "float answers")
 
     def accuracy(self, candidate: Bundle) -> Accuracy:
         """What `candidate` loses."""
         if self._data is not None:
-            found = evaluate(candidate, self._data, options=self._options(), progress=self._progress)
+            found = evaluate(candidate, self._data, options=self.options, progress=self._progress)
             main, base = self._main, self._base
             gained = difference(found, base)[main]
             drawn = {
@@ -189,24 +168,32 @@ class Judge:
             }
             numbers = {"float": base.metrics, "quantized": found.metrics}
             return Accuracy(main, base.metrics[main], found.metrics[main], found.images, numbers, drawn=drawn)
-        agreement = agree(
-            self._results, self._answers(Stage(candidate, self._options()), "quantized answers"), iou=_IOU
-        )
+        agreement = agree(self._results, self._answers(Stage(candidate, self.options), "quantized answers"), iou=_IOU)
         drawn = _drawn(agreement.parts)
         a = agreement
         return Accuracy(a.measure, 1.0, a.value, len(self._images), a.numbers, a.trials, drawn=drawn)
 
-    def verdict(self, candidate: Bundle, *, max_drop: float, min_speedup: float = 1.0, runs: int = _RUNS) -> Verdict:
-        """Accuracy, speed and size of `candidate`, judged."""
-        accuracy = self.accuracy(candidate)
+    def verdict(
+        self,
+        candidate: Bundle,
+        accuracy: Accuracy | None = None,
+        *,
+        max_drop: float,
+        min_speedup: float = 1.0,
+    ) -> Verdict:
+        """Accuracy (which may be known already), speed and size of `candidate`, judged."""
+        if accuracy is None:
+            accuracy = self.accuracy(candidate)
         speed = measure_speed(
-            self._reference, candidate, self._images, provider=self._provider, runs=runs, progress=self._progress
+            self._reference, candidate, self._images, provider=self._provider, progress=self._progress
         )
         size = len(candidate.model) / len(self._reference.model)
         return Verdict(accuracy, speed, size, max_drop, min_speedup)
 
-    def _options(self) -> SessionOptions:
-        return SessionOptions((self._provider,))
+    @property
+    def options(self) -> SessionOptions:
+        """How candidates are run. The CPU's provider works always, and needs no run to show that."""
+        return SessionOptions((self._provider,), warm_up=self._provider != "cpu")
 
     def _answers(self, stage: Stage, what: str) -> list[Result]:
         results = []
@@ -251,37 +238,3 @@ def _drawn(shares: Sequence[float]) -> dict[str, tuple[float, float]]:
 def holds(accuracy: Accuracy, max_drop: float) -> bool:
     """Whether no more is lost than allowed (to within rounding)."""
     return accuracy.drop <= max_drop + 1e-9
-
-
-def gpu_is_here() -> bool:
-    """Whether onnxruntime can compute on a GPU on this machine: only there half precision can be timed."""
-    import onnxruntime as ort
-
-    return bool({"CUDAExecutionProvider", "TensorrtExecutionProvider"} & set(ort.get_available_providers()))
-
-
-def measure_speed(
-    float_bundle: Bundle,
-    quantized: Bundle,
-    images: Sequence[Path],
-    *,
-    provider: str = "cpu",
-    runs: int = _RUNS,
-    progress: Progress = silent,
-) -> Speed:
-    """Time both models on the same pictures in turns, so that what else the machine does hits both alike.
-
-    The quantized one runs on `provider`, the float one on the CPU's.
-    """
-    sessions = [Session(float_bundle, SessionOptions(threads=1)), Session(quantized, SessionOptions((provider,), 1))]
-    tensors = [prepare_for(float_bundle, read(path))[0][None] for path in spread(images, _PICTURES_TIMED)]
-    taken: list[list[float]] = [[], []]
-    clock = getattr(time, _CLOCK)
-    for n in range(runs):
-        progress("timing", n, runs)
-        for session, times in zip(sessions, taken, strict=True):
-            start = clock()
-            session.infer(tensors[n % len(tensors)])
-            times.append((clock() - start) * 1e3)
-    progress("timing", runs, runs)
-    return Speed(float(np.median(taken[0])), float(np.median(taken[1])), sessions[1].provider, runs)

@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle.bundle import Bundle
 from export.calibrate import Reader
+from export.effort import Effort
 from export.errors import ExportError
 from export.observe import observe
 from export.progress import Progress, silent
@@ -52,6 +53,7 @@ class Halving:
     chosen: frozenset[int]
     overflows: dict[str, str]
     products: dict[str, int]
+    effort: Effort
     images: int
     skipped: dict[Path, str]
     method: str = "overflow"
@@ -104,7 +106,7 @@ def half(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent)
     return halving(bundle, images, progress=progress).quantize()
 
 
-def halving(bundle: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> Halving:
+def halving(bundle: Bundle, images: Sequence[Path], *, effort: float = 1.0, progress: Progress = silent) -> Halving:
     """What of `bundle` can be computed in half precision; `images` show what would overflow.
 
     Raises:
@@ -120,6 +122,10 @@ def halving(bundle: Bundle, images: Sequence[Path], *, progress: Progress = sile
         raise ExportError(f"{bundle.path}: nothing to halve: no convolution or matrix product with constant weights")
     served = _served(model)
     reader = Reader(bundle, images, progress=progress)
+    every = [graph.node[i].output[0] for i in find_region(graph).cores]
+    products = multiplications(model, every, reader.each)
+    allowed = Effort(sum(products.values()), effort)
+    reader = reader.some(allowed.pictures(len(images)))
     results = sorted({name for i in served for name in graph.node[i].output if name})
     observed = observe(model, results, reader.each)
     reader.warn_of_skipped()
@@ -132,9 +138,9 @@ def halving(bundle: Bundle, images: Sequence[Path], *, progress: Progress = sile
         elif _weights_overflow(node, constants_of(graph)):
             overflows[node.output[0]] = "its weights are too large for half precision"
     chosen = frozenset(i for i in served if graph.node[i].output[0] not in overflows)
-    layers = [graph.node[i].output[0] for i in find_region(graph).cores if i in chosen]
-    products = multiplications(model, layers, reader.each)
-    return Halving(bundle, model, chosen, overflows, products, observed.images, reader.skipped)
+    layers = {graph.node[i].output[0] for i in chosen}
+    products = {name: number for name, number in products.items() if name in layers}
+    return Halving(bundle, model, chosen, overflows, products, allowed, observed.images, reader.skipped)
 
 
 def half_name(name: str) -> str:

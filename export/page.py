@@ -67,7 +67,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
         (_share(accuracy["quantized"]), f"{_measure(accuracy)}; {_share(accuracy['float'])} in float"),
         (
             f"{latency['ratio']:.2f} x",
-            f"the speed: {latency['quantized']:.3g} ms instead of {latency['float']:.3g} ms, one thread",
+            f"the speed: {latency['quantized']:.3g} ms instead of {latency['float']:.3g} ms, one thread, "
+            f"{gate['latency_how']['provider']}",
         ),
         (
             f"{size['ratio']:.3f} x",
@@ -106,7 +107,7 @@ def _accuracy(report: Mapping[str, Any]) -> str:
     whiskers = "Whiskers: where the value lies with 95 % confidence, given that these are all the images there are."
     return (
         f"<p>{escape(_upper(_measure(accuracy)))}, on {accuracy['images']} images: {change}{between}; "
-        f"at most {_points(gate['max_drop'])} may be lost. {escape(_judged(report))}</p>"
+        f"at most {_points(gate['max_drop'])} may be lost. {escape(_judged(report))} {escape(_answered(report))}</p>"
         + ranges(rows, title=_measure(accuracy))
         + (f'<p class="note">{whiskers}</p>' if known else "")
         + _metrics(accuracy["numbers"])
@@ -121,6 +122,13 @@ def _judged(report: Mapping[str, Any]) -> str:
     if report["judged_on_calibration_images"]:
         return "There were too few pictures to keep some from calibration, so these are the same ones."
     return "Measured against the float model's own answers, on pictures that were kept from calibration."
+
+
+def _answered(report: Mapping[str, Any]) -> str:
+    by = report["measured_by"]
+    if by["float"] == by["quantized"]:
+        return f"Both models answered on {by['float']}."
+    return f"The float model answered on {by['float']}, the new one on {by['quantized']}."
 
 
 def _metrics(numbers: Mapping[str, Any]) -> str:
@@ -149,7 +157,9 @@ def _latency(report: Mapping[str, Any]) -> str:
         where = f"{row['provider']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
         chart.append(Bar(where, row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
         chart.append(Bar("", row["quantized_ms"], f"{row['quantized_ms']:.3g} ms, {row['ratio']:.2f} x"))
-    note = f'<p class="note">The fastest of nine inferences, both models in turns, on {escape(report["machine"])}. '
+    runs = sorted({row["runs"] for row in rows})
+    many = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
+    note = f'<p class="note">The fastest of {many} inferences, both models in turns, on {escape(report["machine"])}. '
     key = f'<p class="key"><i class="float"></i>float<i class="quantized"></i>{escape(report["precision"])}</p>'
     return bars(chart, title="Latency") + key + note + "On the device, gluon-edge tune measures its own.</p>"
 
@@ -179,7 +189,7 @@ def _layers(report: Mapping[str, Any]) -> str:
     ]
     return (
         "<p>Each layer's signal over what the quantized model adds to it, from the picture (left) to the results (right), "
-        "all layers before it included. Higher is better.</p>"
+        f"all layers before it included; on {escape(report['measured_by']['layers'])}. Higher is better.</p>"
         + columns(chart, title="Signal to noise by layer", unit="layers, in order; decibel")
         + '<p class="key"><i class="quantized"></i>quantized<i class="float"></i>in float</p>'
         + f"<details><summary>The {len(cells)} noisiest</summary>"
@@ -201,16 +211,26 @@ def _kept(report: Mapping[str, Any]) -> str:
 
 def _search(report: Mapping[str, Any]) -> str:
     rows = [[t["method"], str(t["put_back"]), _share(t["work"]), _points(t["drop"])] for t in report["tried"]]
+    together = max((one["together"] for one in report["sensitivity"]), default=1)
+    grouped = f"The net is too large to measure each layer alone: up to {together} neighbours were measured together. "
     return (
         '<p class="note">Until the loss was small enough: ways to choose the ranges in order, then layers put back to '
-        "float, those first that do most harm alone for the work they are.</p>"
+        "float, those first that do most harm alone for the work they are. "
+        + (grouped if together > 1 else "")
+        + f"Each was judged on {escape(report['measured_by']['quantized'])}.</p>"
         + _table(["ranges by", "#layers put back", "#of the work", "#lost"], rows)
     )
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:
-    skipped = len(report["images_skipped"])
-    return f"{report['calibrated_on']} pictures" + (f", {skipped} more could not be read" if skipped else "")
+    skipped, effort = len(report["images_skipped"]), report["effort"]
+    found = f"{report['calibrated_on']} pictures"
+    if effort["calibration_given"] > report["calibrated_on"]:
+        found += (
+            f" of {effort['calibration_given']}: one takes {effort['multiplications'] / 1e9:.3g} billion multiplications "
+            "(quantize --effort 4 takes four times as many)"
+        )
+    return found + (f", {skipped} more could not be read" if skipped else "")
 
 
 def _facts(report: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ import onnx
 from edge.bundle.bundle import MODEL, Bundle
 from export.blocks import fill_blocks
 from export.calibrate import Reader
+from export.effort import Effort
 from export.equalize import equalize
 from export.errors import ExportError
 from export.front import feed_bytes
@@ -85,10 +86,12 @@ class Calibrated:
     reader: Reader
     products: dict[str, int]
     kernels: Kernels
+    effort: Effort
 
     def count_values(self) -> Histograms:
         """Runs the pictures once more and counts each tensor's values, for `with_method`."""
-        return count_values(self.model, self.observed.ranges, self.reader.each)
+        reader = self.reader.some(self.effort.pictures(len(self.reader.paths), roughly=True))
+        return count_values(self.model, self.observed.ranges, reader.each)
 
     def with_method(self, method: Method, histograms: Histograms) -> Calibrated:
         """The same with ranges chosen by another method; to be asked of what `calibrate` gave for min-max.
@@ -162,9 +165,12 @@ def calibrate(
     equalization: bool = True,
     compensation: bool = True,
     kernels: Kernels = "onnxruntime",
+    effort: float = 1.0,
     progress: Progress = silent,
 ) -> Calibrated:
     """Run the float bundle over `images` and keep what quantizing it needs.
+
+    A large net is run over some of them, spread over all; `effort` 2 takes twice as many (`export.effort`).
 
     Raises:
         ExportError: when the bundle is not float, has nothing to quantize, or no picture can be read.
@@ -186,12 +192,16 @@ def calibrate(
     convolutions = [model.graph.node[i] for i in region.cores if model.graph.node[i].op_type == "Conv"]
     means = [data_inputs(node, constants)[0] for node in convolutions] if bias_correction else []
     reader = Reader(bundle, images, progress=progress)
-    model, equalized = equalize(model, reader.each) if equalization else (model, 0)
+    products = multiplications(model, [model.graph.node[i].output[0] for i in region.cores], reader.each)
+    allowed = Effort(sum(products.values()), effort)
+    reader = reader.some(allowed.pictures(len(images)))
+    roughly = reader.some(allowed.pictures(len(images), roughly=True))
+    model, equalized = equalize(model, roughly.each) if equalization else (model, 0)
     nodes = model.graph.node
     ends = [nodes[i].output[0] for i in region.ends]
     maps = [name for i in region.cores if nodes[i].op_type == "Conv" for name in data_inputs(nodes[i], constants)]
     observed = observe(model, watched(model.graph, region), reader.each, means=means, channels=[*ends, *maps])
-    related = curvatures(model, region, reader.each, observed.images) if compensation else {}
+    related = curvatures(model, region, roughly.each, len(roughly.paths)) if compensation else {}
     reader.warn_of_skipped()
     found = Calibrated(
         bundle,
@@ -204,8 +214,9 @@ def calibrate(
         equalized,
         Rounder(related),
         reader,
-        multiplications(model, [nodes[i].output[0] for i in region.cores], reader.each),
+        products,
         kernels,
+        allowed,
     )
     return found if method == "minmax" else found.with_method(method, found.count_values())
 

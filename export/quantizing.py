@@ -14,10 +14,10 @@ from edge.frame import Image
 from edge.inference.golden import INPUT, golden_image
 from export import calibrate
 from export import settle as settling
-from export.gate import gpu_is_here
 from export.pack import write_bundle, write_page, write_report
 from export.progress import Progress
 from export.report import complete, render
+from export.speed import gpu_is_here
 
 __all__ = ["Made", "gate_text", "quantize"]
 
@@ -57,6 +57,8 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
             data=args.data,
             max_drop=args.max_drop,
             min_speedup=settling.REQUIRED_SPEEDUP if gpu_is_here() else 0.0,
+            provider=_provider(args),
+            effort=args.effort,
             progress=progress,
         )
         return [_write(args, args.output, bundle, found, (pictures, skipped), progress)]
@@ -72,6 +74,8 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
             min_speedup=settling.REQUIRED_SPEEDUP if args.scheme != "both" or scheme == _own_scheme() else 0.0,
             scheme=scheme,
             kernels=args.kernels,
+            provider=_provider(args),
+            effort=args.effort,
             progress=progress,
         )
         made.append(_write(args, output, bundle, settled, (pictures, skipped), progress))
@@ -81,7 +85,9 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
 def gate_text(gate: Mapping[str, Any], precision: str = "int8") -> str:
     """The verdict in four lines for people."""
     accuracy, latency = gate["accuracy"], gate["latency_ms"]
-    unjudged = "" if gate["min_speedup"] else ", not judged: made for another machine"
+    how = f"one thread, {gate['latency_how']['provider']}"
+    if not gate["min_speedup"]:
+        how += ", not judged: made for another machine"
     return "\n".join(
         [
             (
@@ -90,12 +96,19 @@ def gate_text(gate: Mapping[str, Any], precision: str = "int8") -> str:
             ),
             (
                 f"  speed      float {latency['float']:.2f} ms, {precision} {latency['quantized']:.2f} ms, "
-                f"{latency['ratio']:.2f} times faster (one thread{unjudged})"
+                f"{latency['ratio']:.2f} times as fast ({how})"
             ),
             f"  size       {gate['size_ratio']:.2f} of the float model",
             f"  the gate   {'lets it pass' if gate['ok'] else 'REFUSES: ' + '; '.join(gate['reasons'])}",
         ]
     )
+
+
+def _provider(args: argparse.Namespace) -> str:
+    """Whose kernels the result is for: on those it is judged, where they are installed."""
+    if args.precision == "fp16":
+        return "cuda" if gpu_is_here() else "cpu"
+    return "openvino" if args.kernels == "openvino" else "cpu"
 
 
 def _schemes(word: str) -> list[Literal["u8s8", "s8s8", "auto"]]:
@@ -120,7 +133,7 @@ def _write(
     after = settled.quantized.bundle
     judged = {**settled.report, "images_skipped": {path.name: why for path, why in skipped.items()}}
     report = complete(judged, bundle, after, pictures, progress=progress)
-    page = render(report, bundle, after, pictures, progress=progress)
+    page = render(report, bundle, after, pictures, provider=_provider(args), progress=progress)
     if not settled.verdict.ok and not args.force:
         kept = write_report(output.with_name(f"{output.name}-report.json"), report)
         write_page(output.with_name(f"{output.name}-report.html"), page)

@@ -24,13 +24,16 @@ from edge.results import Classification, Detections, Instances, Result, Segmenta
 from edge.runtimes import RUNTIMES
 from export.agreement import agree, distance
 from export.calibrate import read, spread
+from export.effort import within
 from export.page import Pair, page
 from export.progress import Progress, silent
 from export.reported import SCHEMA_VERSION
 
 __all__ = ["complete", "pairs_of", "render", "time_both"]
 
-_ROUNDS = 9
+_ROUNDS, _FEWEST_ROUNDS = 9, 2
+_TIMED_S = 10.0
+_DRAWN_S = 20.0
 _PAIRS = 3
 _LOOKED_AT = 12
 _SHOWN = 320  # pixels across, at least, of a picture on which classes are written
@@ -63,10 +66,16 @@ def complete(
 
 
 def render(
-    report: Mapping[str, Any], before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent
+    report: Mapping[str, Any],
+    before: Bundle,
+    after: Bundle,
+    images: Sequence[Path],
+    *,
+    provider: str = "cpu",
+    progress: Progress = silent,
 ) -> str:
-    """The page for `report`, with pictures."""
-    return page(report, pairs_of(before, after, images, progress=progress))
+    """The page for `report`, with pictures; what the new model says of them it says on `provider`."""
+    return page(report, pairs_of(before, after, images, provider=provider, progress=progress))
 
 
 def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress = silent) -> list[dict[str, Any]]:
@@ -84,25 +93,36 @@ def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress 
         if any(session.fell_away for session in sessions):
             continue
         taken: list[list[float]] = [[], []]
-        for _ in range(_ROUNDS):
+        for _ in within(_TIMED_S, least=_FEWEST_ROUNDS, most=_ROUNDS):
             for session, times in zip(sessions, taken, strict=True):
                 start = time.perf_counter()
                 session.infer(tensor)
                 times.append((time.perf_counter() - start) * 1e3)
         a, b = (min(times) for times in taken)
-        row = {"provider": provider, "threads": threads, "float_ms": a, "quantized_ms": b, "ratio": a / b}
+        row = {
+            "provider": provider,
+            "threads": threads,
+            "float_ms": a,
+            "quantized_ms": b,
+            "ratio": a / b,
+            "runs": len(taken[0]),
+        }
         rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     progress("latency by provider and threads", len(ways), len(ways))
     return rows
 
 
-def pairs_of(before: Bundle, after: Bundle, images: Sequence[Path], *, progress: Progress = silent) -> list[Pair]:
+def pairs_of(
+    before: Bundle, after: Bundle, images: Sequence[Path], *, provider: str = "cpu", progress: Progress = silent
+) -> list[Pair]:
     """Some of `images` with both models' results drawn on them: where they differ most, and where float finds most."""
-    stages = Stage(before), Stage(after)
+    own = SessionOptions((provider,), warm_up=provider != "cpu")
+    stages = Stage(before, SessionOptions(warm_up=False)), Stage(after, own)
     looked: list[tuple[Path, Image, Result, Result]] = []
     chosen = spread(images, _LOOKED_AT)
-    for n, path in enumerate(chosen):
+    for n in within(_DRAWN_S, least=_PAIRS, most=len(chosen)):
         progress("drawing", n, len(chosen))
+        path = chosen[n]
         image = read(path)
         found = stages[0](image)[0], stages[1](image)[0]
         shown = _readable(image) if isinstance(found[0], Classification) else image

@@ -73,11 +73,15 @@ class Tried(_Part):
 
 
 class Sensitivity(_Part):
-    """How far the results move when only this layer is quantized, and its share of the net's multiplications."""
+    """How far the results move when only this layer is quantized, and its share of the net's multiplications.
+
+    Of a large net several layers are quantized `together`: then it is how far all of them move the results.
+    """
 
     layer: str
     error: float
     work: float
+    together: int
 
 
 class Layer(_Part):
@@ -124,6 +128,26 @@ class ProviderLatency(_Part):
     float_ms: float
     quantized_ms: float
     ratio: float
+    runs: int
+
+
+class MeasuredBy(_Part):
+    """On which provider the float model answered and the quantized one, and on which the noise of layers was measured.
+
+    Timed were both on the quantized one's; see `latency_how`.
+    """
+
+    float_: str = Field(alias="float")
+    quantized: str
+    layers: str
+
+
+class Effort(_Part):
+    """How large the net is, and so how much was done: `multiplications` for one picture, in its layers with weights."""
+
+    multiplications: int
+    factor: float
+    calibration_given: int
 
 
 class Report(_Part):
@@ -141,6 +165,7 @@ class Report(_Part):
     images: int
     images_skipped: dict[str, str]
     calibrated_on: int
+    effort: Effort
     judged_on: str
     judged_on_calibration_images: bool
     quantized: dict[str, int] = Field(description="Nodes that run in fewer bits, by operator.")
@@ -154,6 +179,7 @@ class Report(_Part):
     sensitivity: list[Sensitivity]
     layers: list[Layer]
     gate: Gate
+    measured_by: MeasuredBy
     latency: list[ProviderLatency]
 
 

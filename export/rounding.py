@@ -136,7 +136,7 @@ def _round(
     back = np.empty_like(result)
     back[:, order] = result
     # A channel counts by the square of its step: that is how large its error is.
-    before, after = (np.einsum("ij,jk,ik,i->", e, h, e, steps**2) for e in (plain - real, back - real))
+    before, after = (float(((e @ h) * e).sum(axis=1) @ steps**2) for e in (plain - real, back - real))
     return back if after < before else plain
 
 

@@ -14,8 +14,9 @@ from export.half import halving
 from export.noise import layer_noise
 from export.observe import METHODS, Histograms, Method
 from export.progress import Progress, silent
-from export.putback import PROBES, Candidate, Sensitivity, Tried, put_back
+from export.putback import Candidate, Sensitivity, Tried, put_back
 from export.quantize import Calibrated, Kernels, Quantized, Scheme, calibrate
+from export.speed import CPU
 from export.truth import Dataset
 
 __all__ = ["Settled", "halve", "settle"]
@@ -45,26 +46,29 @@ def settle(
     method: Method | Literal["auto"] = "auto",
     per_channel: bool = True,
     kernels: Kernels = "onnxruntime",
+    provider: str = "cpu",
     steps: int = 8,
+    effort: float = 1.0,
     progress: Progress = silent,
 ) -> Settled:
     """Quantize `bundle`, judge it, and put layers back to float by measured sensitivity until it holds.
 
     With `method` auto the calibration methods are tried in order until one holds, and the best goes on. At most
     `steps` models with layers put back are judged; when none holds, the most accurate one seen is returned with
-    its verdict, which says so. What is shaped for OpenVINO is judged on it, where that is installed.
+    its verdict, which says so. Candidates are judged and timed on `provider`, or the CPU's where it is not installed.
 
     Raises:
         ExportError: as `export.quantize.calibrate` and `export.gate.gate`.
         SessionError: when a model cannot be loaded or run here.
     """
     used, held_out = _split(images)
-    provider = "openvino" if kernels == "openvino" else "cpu"
     judge = Judge(bundle, held_out, data=data, provider=provider, progress=progress)
     tried: list[Tried] = []
     best: tuple[Accuracy, Calibrated, Quantized] | None = None
     methods: tuple[Method, ...] = METHODS if method == "auto" else (method,)
-    first = calibrate(bundle, used, scheme=scheme, per_channel=per_channel, kernels=kernels, progress=progress)
+    first = calibrate(
+        bundle, used, scheme=scheme, per_channel=per_channel, kernels=kernels, effort=effort, progress=progress
+    )
     histograms: Histograms | None = None
     for name in methods:
         if name != "minmax" and histograms is None:
@@ -99,17 +103,21 @@ def halve(
     data: str | Dataset | None = None,
     max_drop: float = 0.01,
     min_speedup: float = 0.0,
+    provider: str = "cpu",
     steps: int = 8,
+    effort: float = 1.0,
     progress: Progress = silent,
 ) -> Settled:
     """`bundle` in half precision, layers put back to float32 until it holds; nothing is fitted but what would overflow.
+
+    Judged and timed on `provider`, or the CPU's where it is not installed.
 
     Raises:
         ExportError: as `export.half.halving` and `export.gate.gate`.
         SessionError: when a model cannot be loaded or run here.
     """
-    candidate = halving(bundle, images, progress=progress)
-    judge = Judge(bundle, images, data=data, progress=progress)
+    candidate = halving(bundle, images, effort=effort, progress=progress)
+    judge = Judge(bundle, images, data=data, provider=provider, progress=progress)
     quantized = candidate.quantize()
     accuracy = judge.accuracy(quantized.bundle)
     return _settled(
@@ -152,7 +160,7 @@ def _settled(
     accuracy, quantized = start
     ranking: list[Sensitivity] = []
     if not holds(accuracy, max_drop):
-        quantized, ranking = put_back(
+        accuracy, quantized, ranking = put_back(
             candidate,
             start,
             judge,
@@ -162,18 +170,24 @@ def _settled(
             tried=tried,
             progress=progress,
         )
-    verdict = judge.verdict(quantized.bundle, max_drop=max_drop, min_speedup=min_speedup)
+    verdict = judge.verdict(quantized.bundle, accuracy, max_drop=max_drop, min_speedup=min_speedup)
     progress("comparing layers", 0, 1)
-    probes = Reader(quantized.source, spread(pictures.all, PROBES))
+    probes = Reader(quantized.source, spread(pictures.all, candidate.effort.probes(len(candidate.cores))))
     report = {
         **quantized.report,
-        "calibrated_on": len(pictures.calibrated),
+        "calibrated_on": quantized.report["images"],
+        "effort": {
+            "multiplications": candidate.effort.multiplications,
+            "factor": candidate.effort.factor,
+            "calibration_given": len(pictures.calibrated),
+        },
         "judged_on": "labelled data" if pictures.labelled else f"{pictures.held_out} pictures",
         "judged_on_calibration_images": not pictures.labelled and pictures.fitted,
         "tried": [one.to_json() for one in tried],
         "sensitivity": [one.to_json() for one in ranking],
         "layers": layer_noise(candidate.model, quantized.unshaped, probes.each),
         "gate": verdict.to_json(),
+        "measured_by": {"float": CPU, "quantized": verdict.speed.provider, "layers": CPU},
     }
     return Settled(quantized, verdict, report)
 

@@ -9,7 +9,7 @@ import argparse
 import math
 import re
 
-__all__ = ["alias", "finite", "name", "shape", "size", "triple", "unit"]
+__all__ = ["alias", "finite", "name", "positive", "shape", "size", "triple", "unit"]
 
 
 def size(text: str) -> tuple[int, int]:
@@ -68,6 +68,14 @@ def finite(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 

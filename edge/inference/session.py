@@ -24,7 +24,8 @@ class SessionOptions:
     """How to run a model. `threads` 0 means as many as this process may use cores.
 
     `providers` are tried in this order, the CPU last. `precision`, `device`, `low_memory` and `cache_dir` are those of
-    `edge.runtimes.Settings`.
+    `edge.runtimes.Settings`. Without `warm_up` the run is left out that shows whether a provider works at all, and takes
+    what only a first run takes: for makers of models that run seconds a picture.
     """
 
     providers: tuple[str, ...] = ("cpu",)
@@ -33,6 +34,7 @@ class SessionOptions:
     device: int = 0
     low_memory: bool = False
     cache_dir: Path | None = None
+    warm_up: bool = True
 
 
 class Session:
@@ -78,7 +80,7 @@ class Session:
             reasons = []
             for load in RUNTIMES[provider]:
                 try:
-                    return self._ready(load(model, settings))
+                    return self._ready(load(model, settings), warm_up=options.warm_up)
                 except UnavailableError as e:  # noqa: PERF203 - the next one is tried
                     reasons.append(str(e))
                     log.debug("provider %s: %s", provider, e, exc_info=True)
@@ -89,9 +91,11 @@ class Session:
         """Where compiled models are kept: they belong to one bundle."""
         return None if folder is None else folder / self.bundle.digest[:16]
 
-    def _ready(self, runtime: Runtime) -> Runtime:
+    def _ready(self, runtime: Runtime, *, warm_up: bool) -> Runtime:
         """Checked, and run once: the first run allocates and compiles, and shows whether it works at all."""
         self._check(runtime)
+        if not warm_up:
+            return runtime
         spec = self.bundle.manifest.input
         try:
             runtime.run(np.zeros((1, spec.height, spec.width, 3), np.uint8), self._names)

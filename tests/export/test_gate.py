@@ -13,11 +13,12 @@ from export import putback
 from export.agreement import agree
 from export.calibrate import images
 from export.errors import ExportError
-from export.gate import Accuracy, Speed, Verdict, _drawn, gate, measure_speed
+from export.gate import Accuracy, Verdict, _drawn, gate
 from export.half import Halving, halving
 from export.putback import Sensitivity, sensitivities
 from export.quantize import Calibrated, calibrate, quantize, with_model
 from export.settle import halve, settle
+from export.speed import Speed, measure_speed
 
 
 @pytest.fixture

@@ -220,6 +220,20 @@ def test_joints_when_exact_are_one_and_by_hand_when_moved() -> None:
     assert measured(CocoJoints(alone), Poses(moved)).values["oks_ap"] == pytest.approx(passed)
 
 
+def test_poses_are_ranked_by_the_joints_that_the_net_is_sure_of() -> None:
+    """A person half hidden, all right where it is seen, comes before one that is wrong in every joint, as in GluonCV."""
+    joints = np.stack([person(10, 10, seen=5), person(300, 300)])
+    rows = np.array([[10, 10, 50, 100], [300, 300, 340, 400]], np.float32)
+    told = Persons(rows[:1], joints[:1], np.zeros(1, np.bool_), np.full(1, 3600, np.float32))
+    data = Joints((Path("a"),), (told,))
+    answer = joints.copy()
+    answer[0, :, 2] = [0.9] * 5 + [0.1] * 12  # 0.34 on average over all
+    answer[1, :, 2] = 0.5
+    assert measured(CocoJoints(data), Poses(answer)).values["oks_ap"] == pytest.approx(1)
+    answer[0, :, 2] = 0.19  # of none it is sure: last
+    assert measured(CocoJoints(data), Poses(answer)).values["oks_ap"] < 0.6
+
+
 def test_mean_iou_of_a_known_confusion(tmp_path: Path) -> None:
     result, mask = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 1, 1, 255]], np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), mask)
