@@ -156,9 +156,11 @@ def _resize(image: Image, width: int, height: int, how: int) -> Image:
     """The image in that size; good until the same thread resizes again."""
     if image.shape[:2] == (height, width):
         return image
-    if _scratch.buffer is None or _scratch.buffer.shape != (height, width, 3):
-        _scratch.buffer = np.empty((height, width, 3), np.uint8)
-    return np.asarray(cv2.resize(image, (width, height), dst=_scratch.buffer, interpolation=how), np.uint8)
+    buffer = _scratch.buffer
+    if buffer is None or buffer.shape != (height, width, 3):
+        buffer = _scratch.buffer = np.empty((height, width, 3), np.uint8)
+    cv2.resize(image, (width, height), dst=buffer, interpolation=how)
+    return buffer
 
 
 def _swap(bgr: Image, *, into: Image | None = None) -> NDArray[np.uint8]:

@@ -33,6 +33,8 @@ class Latest:
         self._slots: dict[str, Frame | None] = dict.fromkeys(cameras)
         self._turns = list(cameras)
         self._lossless = lossless
+        # Held while a lossless camera's slot is full. A lock is waited for in C, and once a frame is that often.
+        self._room = {camera: threading.Lock() for camera in lossless}
         self._changed = threading.Condition()
         self._closed = False
         self._open = set(cameras) - resting
@@ -50,10 +52,12 @@ class Latest:
         """Leaves a frame for the model; False when nobody will take it any more."""
         if self.show_first is not None:
             self.show_first(frame)
+        room = self._room.get(frame.camera)
+        if room is not None:
+            room.acquire()  # whoever takes the frame releases it
         with self._changed:
-            if frame.camera in self._lossless:
-                self._changed.wait_for(lambda: self._closed or self._slots[frame.camera] is None)
             if self._closed:
+                self._let_go()
                 return False
             if self._slots[frame.camera] is not None:
                 self.dropped[frame.camera] += 1
@@ -65,7 +69,8 @@ class Latest:
     def take(self, timeout_s: float | None = None) -> Frame | Gone | None:
         """The next camera's frame, waiting for one; None when time is up, or when there will be no more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ready() or self.done, timeout_s)
+            if not self._ready():
+                self._changed.wait_for(lambda: self._ready() or self.done, timeout_s)
             if self._closed:
                 return None
             for i, camera in enumerate(self._turns):
@@ -74,7 +79,8 @@ class Latest:
                     self._slots[camera] = None
                     # Whoever was served goes to the end of the queue.
                     self._turns.append(self._turns.pop(i))
-                    self._changed.notify_all()
+                    if camera in self._room:
+                        self._room[camera].release()
                     return frame
                 if camera in self._gone:
                     self._gone.discard(camera)
@@ -106,6 +112,7 @@ class Latest:
         """Wakes everybody up for the last time; frames still waiting are given up."""
         with self._changed:
             self._closed = True
+            self._let_go()
             self._changed.notify_all()
 
     @property
@@ -114,4 +121,10 @@ class Latest:
         return self._closed or (self._ended and not self._open and not self._ready())
 
     def _ready(self) -> bool:
-        return bool(self._gone) or any(frame is not None for frame in self._slots.values())
+        return bool(self._gone or any(self._slots.values()))
+
+    def _let_go(self) -> None:
+        """Nobody waits for room any more: each that gets it lets the next one have it."""
+        for room in self._room.values():
+            if room.locked():
+                room.release()
