@@ -77,9 +77,7 @@ def test_close_when_someone_waits_then_everyone_is_let_go():
     slots = Latest(["a"], lossless=frozenset({"a"}))
     slots.put(frame("a", 0))
     results = []
-    threads = [
-        threading.Thread(target=lambda: results.append(slots.put(frame("a", 1)))),
-    ]
+    threads = [threading.Thread(target=lambda: results.append(slots.put(frame("a", 1)))) for _ in range(3)]
     for thread in threads:
         thread.start()
     time.sleep(0.05)
@@ -88,7 +86,8 @@ def test_close_when_someone_waits_then_everyone_is_let_go():
     for thread in threads:
         thread.join(5)
 
-    assert results == [False]
+    assert results == [False] * 3
+    assert not slots.put(frame("a", 2))
     assert slots.take() is None
 
 
