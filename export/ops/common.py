@@ -14,6 +14,7 @@ from export.errors import ExportError
 __all__ = [
     "axis_of",
     "cast",
+    "enlarge",
     "full",
     "gather_rows",
     "known",
@@ -119,6 +120,19 @@ def full(b: Builder, shapes: tuple[Shape, Shape], number: float, dtype: Any) -> 
 def repeat_to(b: Builder, x: Value, shapes: tuple[Shape, Shape]) -> Value:
     """`x` broadcast to a shape given at batch 1 and at batch 2."""
     return x if x.shapes == shapes else known(b.op("Expand", x, b.sizes(shapes)), shapes)
+
+
+def enlarge(b: Builder, x: Value, height: int, width: int) -> Value:
+    """Each pixel of `x` [N, C, H, W] `height` times down and `width` times across."""
+    return b.op(
+        "Resize",
+        x,
+        None,
+        np.asarray([1, 1, height, width], np.float32),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
 
 
 def gather_rows(b: Builder, x: Value, index: Value) -> Value:

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Value, affordable
-from export.ops.common import transpose
+from export.ops.common import enlarge, transpose
 from export.ops.registry import converts
 
 __all__: list[str] = []
@@ -34,16 +34,7 @@ def upsampling(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         )
     if len(inputs) > 1:
         raise attrs.unsupported("num_args", "only one input")
-    scales = np.asarray([1, 1, scale, scale], np.float32)
-    return b.op(
-        "Resize",
-        inputs[0],
-        None,
-        scales,
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    return enlarge(b, inputs[0], scale, scale)
 
 
 @converts("_contrib_BilinearResize2D")

@@ -8,11 +8,13 @@ import numpy as np
 
 from export.attrs import Attrs
 from export.build import Builder, Shape, Value
-from export.ops.common import axis_of, repeat_to, reshape, transpose
+from export.ops.common import axis_of, enlarge, repeat_to, reshape, transpose
 from export.ops.registry import converts
 from export.ops.reshape_codes import reshaped
 
 __all__: list[str] = []
+
+_IMAGES, _PLACES = 4, (2, 3)  # [N, C, H, W], and where its H and W are
 
 
 @converts("Flatten", "flatten")
@@ -128,6 +130,9 @@ def repeat(b: Builder, inputs: Sequence[Value], attrs: Attrs) -> Value:
         x = reshape(b, x, ((int(np.prod(x.shapes[0])),), (int(np.prod(x.shapes[1])),)))
         raw = 0
     axis = axis_of(raw, x.rank)
+    if x.rank == _IMAGES and axis in _PLACES and x.dtype == np.float32 and count > 0:
+        # So YOLOv3 enlarges its maps: onnxruntime does that in the layout of its convolutions, `merge_resizes` in one go.
+        return enlarge(b, x, *(count if axis == place else 1 for place in _PLACES))
     wide = b.op("Unsqueeze", x, np.asarray([axis + 1], np.int64))
     reps = np.ones(x.rank + 1, np.int64)
     reps[axis + 1] = count

@@ -7,6 +7,7 @@ from export.passes.fold_batch_norm import fold_batch_norm
 from export.passes.fold_input_scale import fold_input_scale
 from export.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from export.passes.merge_casts import merge_casts
+from export.passes.merge_resizes import merge_resizes
 from export.passes.split_deconvolution import split_deconvolution
 from export.program import Program
 
@@ -16,6 +17,7 @@ __all__ = [
     "fold_input_scale",
     "fuse_hard_sigmoid",
     "merge_casts",
+    "merge_resizes",
     "optimize",
     "split_deconvolution",
 ]
@@ -29,5 +31,6 @@ def optimize(program: Program) -> None:
     fold_input_scale(program)
     split_deconvolution(program)
     merge_casts(program)
+    merge_resizes(program)
     fuse_hard_sigmoid(program)
     program.prune()

@@ -13,6 +13,7 @@ from export.passes import (
     fold_input_scale,
     fuse_hard_sigmoid,
     merge_casts,
+    merge_resizes,
     split_deconvolution,
 )
 from export.program import Program
@@ -123,6 +124,30 @@ def test_merge_casts_when_the_number_was_none_before_then_it_stays():
         "f (float[N,4] x) => (float[N,4] y) { n = Cast<to=6>(x)\n d = Cast<to=9>(n)\n y = Where(d, x, t) }", t=[0.1]
     )
     assert apply(merge_casts, model, numbers(2, 4) * 3) == ["Cast", "Cast", "Where"]
+
+
+ENLARGE = 'Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">'
+
+
+def test_merge_resizes_when_one_enlarges_what_another_has_then_one_does_both():
+    model = parse(
+        f"f (float[N,4,3,5] x) => (float[N,4,h,w] y) {{ a = {ENLARGE}(x, , down)\n y = {ENLARGE}(a, , across) }}",
+        down=[1, 1, 2, 1], across=[1, 1, 1, 3],
+    )  # fmt: skip
+    assert apply(merge_resizes, model, numbers(2, 4, 3, 5)) == ["Resize"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outputs"),
+    [([1, 1, 2, 1.5], [1, 1, 1, 2], "y"), ([1, 1, 2, 2], [1, 1, 0.5, 0.5], "y"), ([1, 1, 2, 1], [1, 1, 1, 2], "a y")],
+)
+def test_merge_resizes_when_scales_are_not_whole_or_the_first_is_read_elsewhere_then_both_stay(first, second, outputs):
+    results = ", ".join(f"float[N,4,h{name},w{name}] {name}" for name in outputs.split())
+    model = parse(
+        f"f (float[N,4,4,6] x) => ({results}) {{ a = {ENLARGE}(x, , one)\n y = {ENLARGE}(a, , two) }}",
+        one=first, two=second,
+    )  # fmt: skip
+    assert apply(merge_resizes, model, numbers(2, 4, 4, 6)) == ["Resize", "Resize"]
 
 
 @pytest.mark.parametrize("last", ["Div(c, six)", "Mul(c, sixth)"])

@@ -37,6 +37,7 @@ CASES = [
     Case("tile", (normal(3, 4),), {"reps": "(3,)"}),
     Case("tile", (normal(3, 4),), {"reps": "(2, 1, 3)"}),
     Case("repeat", (X,), {"repeats": 2, "axis": -1}),
+    Case("repeat", (X,), {"repeats": 3, "axis": -2}),
     Case("repeat", (X,), {"repeats": 3, "axis": 1}),
     Case("repeat", (normal(3, 4),), {"repeats": 3}),
     Case("broadcast_axis", (normal(3, 1, 5),), {"axis": "(1,)", "size": "(4,)"}),
