@@ -25,6 +25,7 @@ FIGURES = {
     "conversion": "seconds to convert a large saved net with the whole command, and its memory over that of the weights",
     "fastest": "P6: the best way that tune would find here against MXNet on the same weights, one thread",
     "layers": "where the time of the fastest int8 detector goes by OpenVINO's own count, one thread",
+    "winograd": "nets with 3x3 convolutions by Winograd's algorithm (`convert --winograd`) over the same without",
     "instances": "a whole Mask R-CNN of the zoo evaluated: mask AP on what it finds itself, MXNet's on the same",
     "spool": "P10: messages accepted a second with group commit and delivered a second from the disk; bytes and memory",
     "kernels": "how far the same model differs between kernels, of which the golden sample's tolerances are made",
@@ -39,9 +40,12 @@ FIGURES = {
     "resize": "Preparing a 1080p frame over OpenCV's own resize alone, one thread",
 }
 
-# What docs/performance.md shows between its marks; the text above them says what the goals are.
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-SHOWN = ("agent", "latency", "fastest", "footprint", "soak", "resize", "idle")
+# What pages show between their marks; the text around them says what the goals are.
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SHOWN = {
+    "performance.md": ("agent", "latency", "fastest", "footprint", "soak", "resize", "idle"),
+    "converting.md": ("winograd",),
+}
 MARKS = ("<!-- tables -->", "<!-- end of tables -->")
 
 
@@ -49,10 +53,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default all): {', '.join(FIGURES)}")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the tables")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing, write the page from what is there")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing, write the pages from what is there")
     args = parser.parse_args()
     if args.page_only:
-        write_page()
+        write_pages()
         return 0
     unknown = set(args.names) - FIGURES.keys()
     if unknown:
@@ -71,7 +75,7 @@ def main() -> int:
         (RESULTS / f"{name}.json").write_text(json.dumps(found[name], indent=2) + "\n")
         if not args.json:
             print(table(FIGURES[name], rows))
-    write_page()
+    write_pages()
     if args.json:
         print(json.dumps(found, indent=2))
     return 0
@@ -91,16 +95,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_page() -> None:
-    """Put the tables of benchmarks/results/ into docs/performance.md, without the columns of goals."""
-    tables = []
-    for name in SHOWN:
-        found = json.loads((RESULTS / f"{name}.json").read_text())
-        rows = [{key: value for key, value in row.items() if not key.endswith("goal")} for row in found["rows"]]
-        tables.append(table(found["figure"], rows))
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    PAGE.write_text(before + "\n".join([MARKS[0], "", *tables, MARKS[1]]) + after, encoding="utf-8")
+def write_pages() -> None:
+    """Put the tables of benchmarks/results/ into the pages, without the columns of goals."""
+    for page, names in SHOWN.items():
+        tables = []
+        for name in names:
+            found = json.loads((RESULTS / f"{name}.json").read_text())
+            rows = [{key: value for key, value in row.items() if not key.endswith("goal")} for row in found["rows"]]
+            tables.append(table(found["figure"], rows))
+        before, _, rest = (DOCS / page).read_text(encoding="utf-8").partition(MARKS[0])
+        _, _, after = rest.partition(MARKS[1])
+        text = before + "\n".join([MARKS[0], "", *tables, MARKS[1]]) + after
+        (DOCS / page).write_text(text, encoding="utf-8")
 
 
 def table(title: str, rows: list[dict[str, Any]]) -> str:

@@ -1,7 +1,8 @@
 """P5: the float bundle against MXNet on the same weights, one thread each, timed in turn.
 
 MXNet runs in two ways: as an executor bound ahead with its CPU sub-graph fusion on, its best, and as its users run it,
-a hybridized block with static memory, which that fusion does not reach.
+a hybridized block with static memory, which that fusion does not reach. The bundle is there twice as well: as `convert`
+makes it, and with its convolutions computed by Winograd's algorithm (`--winograd`).
 
 How near the float bundle is to what the processor can do at all: its convolutions' multiply-adds a second, beside
 those of one large matrix product in onnxruntime in the same rounds.
@@ -19,7 +20,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from benchmarks.heads import session
-from benchmarks.nets import Net, bundle_of, nets, zoo_nets
+from benchmarks.nets import Net, bundle_of, by_tiles, nets, zoo_nets
 from benchmarks.paired import paired
 from export.graph import Array
 from export.pack import source_files
@@ -52,7 +53,7 @@ def _row(net: Net) -> dict[str, Any]:
     spec = bundle.manifest.input
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, spec.height, spec.width, 3), np.uint8)
-    whole = session(bundle.model)
+    whole, tiled = session(bundle.model), session(bundle_of(by_tiles(net)).model)
     graph = load(*files)
     normalised = {input_variable(graph): rng.normal(size=(1, 3, spec.height, spec.width)).astype(np.float32)}
     result = paired(
@@ -60,6 +61,7 @@ def _row(net: Net) -> dict[str, Any]:
             "mxnet": executor(files[0], graph.params, normalised),
             "block": block(*files, normalised),
             "bundle": lambda: whole.run(None, {"image": image}),
+            "tiled": lambda: tiled.run(None, {"image": image}),
             "product": _product(),
         },
         rounds=12,
@@ -73,6 +75,9 @@ def _row(net: Net) -> dict[str, Any]:
         "bundle_ms": round(result.median_ms["bundle"], 1),
         "times_faster": round(result.ratio("mxnet", "bundle"), 2),
         "over_block": round(result.ratio("block", "bundle"), 2),
+        "by_tiles_ms": round(result.median_ms["tiled"], 1),
+        "by_tiles_faster": round(result.ratio("mxnet", "tiled"), 2),
+        "by_tiles_over_block": round(result.ratio("block", "tiled"), 2),
         "bundle_gmac_s": round(
             sum(n for _, n in multiply_adds(bundle.model).values()) / 1e6 / result.median_ms["bundle"], 1
         ),

@@ -15,7 +15,7 @@ from edge.bundle.bundle import Bundle
 from export import commands
 from export.cli import _parser
 
-__all__ = ["ROOT", "Net", "bundle_of", "nets", "zoo_nets"]
+__all__ = ["ROOT", "Net", "bundle_of", "by_tiles", "nets", "zoo_nets"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -55,6 +55,11 @@ def nets() -> list[Net]:
 def zoo_nets() -> list[Net]:
     """Nets of the zoo by family; none where MXNet is not installed."""
     return [Net(name, (name, "--random", "1")) for name in ZOO] if find_spec("mxnet") is not None else []
+
+
+def by_tiles(net: Net) -> Net:
+    """The same net, its convolutions computed by Winograd's algorithm where that is worth it."""
+    return Net(f"{net.name} by tiles", (*net.convert, "--winograd"), net.images)
 
 
 def bundle_of(net: Net) -> Bundle:

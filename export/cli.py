@@ -128,6 +128,11 @@ def _convert(add: _Add) -> None:
     sub.add_argument("--resize", choices=["stretch", "letterbox", "crop"], help="how a frame becomes the input")
     sub.add_argument("--threshold", type=values.unit, help="least score that counts (default 0.5)")
     sub.add_argument("--name", type=values.name, help="the bundle's name (default: the net's)")
+    sub.add_argument(
+        "--winograd",
+        action="store_true",
+        help="compute 2x2 and 3x3 convolutions by Winograd's algorithm where that is faster on CPUs; more memory",
+    )
     sub.add_argument("--raw", action="store_true", help="one ONNX file of the bare graph: clips, depth, trackers")
     sub.add_argument(
         "--shape",

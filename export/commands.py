@@ -78,7 +78,15 @@ def convert(args: argparse.Namespace) -> Outcome:
         progress("reading", 0, 3)
         graph, symbol = load_for_inference(what.symbol, what.params, Path(folder))
         progress("translating", 1, 3)
-        model = heads.finish(graph, task=what.task, input_hw=what.input_hw, labels=what.labels, **what.normalization)
+        model = heads.finish(
+            graph,
+            task=what.task,
+            input_hw=what.input_hw,
+            labels=what.labels,
+            tiled=args.winograd,
+            **what.normalization,
+        )
+        tiled = heads.tiled_layers(model)
         # Weights are large: nobody keeps what nobody reads any more.
         digests, models = dict(graph.digests), [model]
         del graph, model
@@ -98,7 +106,13 @@ def convert(args: argparse.Namespace) -> Outcome:
             thresholds=Thresholds() if args.threshold is None else Thresholds(score=args.threshold),
             source_from={"symbol": symbol, "params": what.params},
         )
-    return Outcome(_summary(bundle), f"{args.output}: {_line(bundle)}\nnext: gluon-export verify {args.output}")
+    text = f"{args.output}: {_line(bundle)}\n"
+    if args.winograd:
+        text += (
+            f"{tiled or 'no'} convolutions computed by Winograd's algorithm{'' if tiled else ': none is worth it'}\n"
+        )
+    document = {**_summary(bundle), "winograd": tiled}
+    return Outcome(document, f"{text}next: gluon-export verify {args.output}")
 
 
 def _convert_raw(args: argparse.Namespace) -> Outcome:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx
+
 from edge.bundle.bundle import Bundle
 from edge.frame import Image
 from edge.inference.golden import INPUT, golden_image
 from export import calibrate
 from export import settle as settling
+from export.errors import ExportError
+from export.heads import tiled_layers
 from export.pack import write_bundle, write_page, write_report
 from export.progress import Progress
 from export.report import complete, render
@@ -49,6 +53,11 @@ def quantize(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> li
     Raises:
         ExportError, SessionError: as `export.settle.settle`.
     """
+    if tiled_layers(onnx.load_from_string(bundle.model)):
+        raise ExportError(
+            f"{args.bundle}: its convolutions are computed by Winograd's algorithm, which neither 8 bits nor float16 are "
+            "precise enough for; quantize the bundle that convert makes without --winograd"
+        )
     pictures, skipped = calibrate.readable(calibrate.images(args.calibration), progress=progress)
     if args.precision == "fp16":
         found = settling.halve(

@@ -70,7 +70,11 @@ def _source(
     args: argparse.Namespace, folder: Path, progress: Bar
 ) -> tuple[Path, Path, dict[str, Array], dict[str, Any]]:
     """The saved model, what to feed it (nothing where only its input's size is known), and what is known about it."""
-    unasked = [f"--{name}" for name in ("sagemaker", "task", "labels", "golden", "threshold") if getattr(args, name)]
+    unasked = [
+        f"--{name}"
+        for name in ("sagemaker", "task", "labels", "golden", "threshold", "winograd")
+        if getattr(args, name)
+    ]
     if unasked:
         raise ExportError(f"a raw graph has no use for {', '.join(unasked)}; leave it out")
     if args.symbol is not None:

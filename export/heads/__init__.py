@@ -17,10 +17,10 @@ from export.heads.instances import emit_instances
 from export.heads.pose import emit_pose
 from export.heads.pyramid import dispatch_levels
 from export.heads.segmentation import emit_segmentation
-from export.passes import optimize
+from export.passes import optimize, winograd
 from export.translate import DEFAULT_OPSET, batch_of, image_channels, input_variable, needed_opset
 
-__all__ = ["TASKS", "Normalization", "finish"]
+__all__ = ["TASKS", "Normalization", "finish", "tiled_layers"]
 
 _HEADS: Final[dict[str, Callable[[Builder, Graph, dict[str, Value], int], None]]] = {
     "classification": emit_classification,
@@ -31,6 +31,7 @@ _HEADS: Final[dict[str, Callable[[Builder, Graph, dict[str, Value], int], None]]
 }
 TASKS: Final = tuple(_HEADS)
 _RGB: Final = 3
+_TILED: Final = "winograd"
 
 
 def finish(
@@ -45,6 +46,7 @@ def finish(
     offset: float = 0.0,
     input_name: str | None = None,
     batch: int | None = None,
+    tiled: bool = False,
 ) -> onnx.ModelProto:
     """The deployable model: `image` uint8 [N, H, W, 3] RGB in, the task's results out in pixels of that image.
 
@@ -64,6 +66,7 @@ def finish(
         offset: likewise.
         input_name: the variable that takes the images, where it is not the only one without a weight.
         batch: a fixed batch size; by default the batch is dynamic.
+        tiled: compute convolutions by Winograd's algorithm where that is faster (`export.passes.winograd`).
 
     Raises:
         ExportError: the labels or the outputs do not fit the task.
@@ -83,7 +86,16 @@ def finish(
     image = image_input(builder, input_hw, normalization, batch=batch_of(graph, batch))
     _HEADS[task](builder, graph, {name: image}, len(labels))
     optimize(builder.program)
-    return builder.program.to_model(name=graph.origin, give_up=True)
+    count = winograd(builder.program) if tiled else 0
+    model = builder.program.to_model(name=graph.origin, give_up=True)
+    if count:
+        model.metadata_props.add(key=_TILED, value=str(count))
+    return model
+
+
+def tiled_layers(model: onnx.ModelProto) -> int:
+    """How many convolutions of a model that `finish` made are computed by Winograd's algorithm."""
+    return int(next((item.value for item in model.metadata_props if item.key == _TILED), "0"))
 
 
 def _normalization(

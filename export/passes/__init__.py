@@ -9,6 +9,7 @@ from export.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from export.passes.merge_casts import merge_casts
 from export.passes.merge_resizes import merge_resizes
 from export.passes.split_deconvolution import split_deconvolution
+from export.passes.winograd import winograd
 from export.program import Program
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "merge_resizes",
     "optimize",
     "split_deconvolution",
+    "winograd",
 ]
 
 
