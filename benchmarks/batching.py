@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.heads import session
 from benchmarks.nets import Net, bundle_of, nets, zoo_nets
 from benchmarks.paired import paired
 from edge.bundle.bundle import Bundle
@@ -36,11 +37,12 @@ def _row(net: Net, threads: int) -> dict[str, Any]:
     bundle = bundle_of(net)
     image = prepare_for(bundle, golden_image(bundle))[0][None]
     one = Session(bundle, SessionOptions(threads=threads))
+    any_number = session(bundle.model, threads=threads, batch=None)
     own = [Session(bundle, SessionOptions(threads=max(1, threads // _CAMERAS))) for _ in range(_CAMERAS)]
     with ThreadPoolExecutor(_CAMERAS) as pool:
         ways: dict[str, Callable[[], object]] = {
             "turns": lambda: [one.infer(image) for _ in range(_CAMERAS)],
-            "batch": lambda: one.infer(np.concatenate([image] * _CAMERAS)),
+            "batch": lambda: any_number.run(None, {"image": np.concatenate([image] * _CAMERAS)}),
             "own": lambda: list(pool.map(lambda session: session.infer(image), own)),
         }
         wall = paired(ways, rounds=25, inner=2)

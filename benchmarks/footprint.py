@@ -38,6 +38,7 @@ import numpy as np, onnxruntime as ort
 o = ort.SessionOptions()
 o.intra_op_num_threads = o.inter_op_num_threads = 1
 o.add_session_config_entry("session.intra_op.allow_spinning", "0")
+o.add_free_dimension_override_by_name("N", 1)
 s = ort.InferenceSession(sys.argv[1], o, providers=["CPUExecutionProvider"])
 x = np.zeros([1, *s.get_inputs()[0].shape[1:]], np.uint8)
 s.run(None, {"image": x})

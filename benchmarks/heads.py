@@ -50,12 +50,14 @@ def _row(net: Net) -> dict[str, Any]:
     }
 
 
-def session(model: bytes, *, threads: int = 1) -> Any:
-    """An onnxruntime session with the agent's settings."""
+def session(model: bytes, *, threads: int = 1, batch: int | None = 1) -> Any:
+    """An onnxruntime session with the agent's settings; with `batch` None it takes any number of pictures."""
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if batch is not None:
+        settings.add_free_dimension_override_by_name("N", batch)
     return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 

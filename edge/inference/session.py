@@ -63,13 +63,16 @@ class Session:
     def infer(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
         """Images uint8 [N, height, width, 3] RGB -> the manifest's outputs by name, each with the batch axis.
 
+        They are run one after the other: on a CPU a batch is no faster (decision 8), and a graph that knows it gets one is.
+
         Raises:
             SessionError: when the runtime fails.
         """
         try:
-            values = self._runtime.run(images, self._names)
+            rows = [self._runtime.run(images[i : i + 1], self._names) for i in range(len(images))]
         except Exception as e:  # the runtimes raise bare classes of their own, without a common base
             raise SessionError(f"{self.bundle.path}: inference failed: {first_line(e)}") from e
+        values = rows[0] if len(rows) == 1 else [np.concatenate(column) for column in zip(*rows, strict=True)]
         return dict(zip(self._names, values, strict=True))
 
     def _first_that_works(self, model: Model, options: SessionOptions) -> Runtime:

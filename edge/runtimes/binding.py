@@ -24,24 +24,23 @@ class BoundRuntime(OnnxRuntime):
         self._values = onnxruntime().OrtValue
         self._binding = session.io_binding()
         self._images: Any = None
-        self._bound: tuple[tuple[int, ...], tuple[str, ...]] | None = None
+        self._bound: tuple[str, ...] | None = None
 
-    def run(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
+    def run(self, image: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
         """See `Runtime`."""
-        wanted = images.shape, tuple(names)
-        if self._bound != wanted:
-            self._bind(images, names)
-            self._bound = wanted
-        self._images.update_inplace(np.ascontiguousarray(images))
+        if self._bound != tuple(names):
+            self._bind(image, names)
+            self._bound = tuple(names)
+        self._images.update_inplace(np.ascontiguousarray(image))
         self._session.run_with_iobinding(self._binding)
         found: list[NDArray[Any]] = self._binding.copy_outputs_to_cpu()
         return found
 
-    def _bind(self, images: NDArray[np.uint8], names: Sequence[str]) -> None:
+    def _bind(self, image: NDArray[np.uint8], names: Sequence[str]) -> None:
         device, device_id = self._device
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()
-        self._images = self._values.ortvalue_from_shape_and_type(images.shape, np.uint8, device, device_id)
+        self._images = self._values.ortvalue_from_shape_and_type(image.shape, np.uint8, device, device_id)
         self._binding.bind_ortvalue_input(self._input, self._images)
         for name in names:
             # Allocated by onnxruntime, which alone knows how large they get.

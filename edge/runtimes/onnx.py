@@ -37,6 +37,8 @@ def session_options(ort: Any, settings: Settings) -> Any:
     # run maps and unmaps its buffers anew: see docs/performance.md for what that costs and saves.
     options.enable_cpu_mem_arena = not settings.low_memory
     options.log_severity_level = 3
+    # One picture at a time (decision 8): sizes that are known when the graph is loaded are computed and planned for then.
+    options.add_free_dimension_override_by_name("N", 1)
     # Spinning buys a few percent of latency for whole cores of heat.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
@@ -60,10 +62,10 @@ class OnnxRuntime:
         self._input = session.get_inputs()[0].name if self.graph.inputs else ""
         self._first = _emptying_the_arena() if arena else None
 
-    def run(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
+    def run(self, image: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
         """See `Runtime`."""
         options, self._first = self._first, None
-        found: list[NDArray[Any]] = self._session.run(names, {self._input: images}, options)
+        found: list[NDArray[Any]] = self._session.run(names, {self._input: image}, options)
         return found
 
 

@@ -59,13 +59,8 @@ class _OpenVino:
         self.graph = graph
         self._request = compiled.create_infer_request()
 
-    def run(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
-        """See `Runtime`. It is compiled for one picture, so several are run one after the other."""
-        rows = [self._run_one(images[i : i + 1], names) for i in range(len(images))]
-        return rows[0] if len(rows) == 1 else [np.concatenate(column) for column in zip(*rows, strict=True)]
-
-    def _run_one(self, image: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
-        # The input is read where it lies; the outputs are copied, since the next run writes over them.
+    def run(self, image: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
+        """See `Runtime`. The input is read where it lies; the outputs are copied, since the next run writes over them."""
         self._request.infer([image], share_inputs=True)
         return [np.array(self._request.get_tensor(name).data) for name in names]
 

@@ -46,8 +46,8 @@ class Runtime(Protocol):
     """Who computes, as events tell it: `CPUExecutionProvider`."""
     graph: Graph
 
-    def run(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
-        """Images uint8 [N, height, width, 3] -> the outputs of these names, each with the batch axis.
+    def run(self, image: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[Any]]:
+        """One picture, uint8 [1, height, width, 3] -> the outputs of these names, each with the batch axis.
 
         Raises:
             Exception: whatever the runtime's library throws.

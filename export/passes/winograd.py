@@ -151,7 +151,7 @@ class _Rewrite:
 
     def _products(self, layer: Layer, tile: Tile, ops: list[Op]) -> Iterator[str]:
         """For each place of a tile: the inputs there times the weights there, [N, rows, columns, out]."""
-        out, into = layer.channels
+        _, into = layer.channels
         weights = self._weights(layer, tile, ops)
         top, left = layer.pads
         rows, columns = layer.tiles(tile.m)
