@@ -86,6 +86,8 @@ class Placement:
 
 
 def _within(value: float, most: float) -> float:
+    if 0.0 <= value <= most:  # nearly always, and then nothing need be called
+        return value
     return min(max(value, 0.0), most)  # in this order what is not a number stays so, as events leave it out
 
 

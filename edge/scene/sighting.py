@@ -125,7 +125,10 @@ def _is_sound(sighting: Sighting) -> bool:
 
 
 def _share(value: float, of: int) -> float:
-    return min(1.0, max(0.0, value / of)) if math.isfinite(value) else math.nan
+    share = value / of
+    if 0.0 <= share <= 1.0:  # nearly always, and then nothing need be called
+        return share
+    return min(1.0, max(0.0, share)) if math.isfinite(share) else math.nan
 
 
 def _outline_of(result: Instances | Segmentation, which: int) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Tracker:
 
     def see(self, frame: Frame, sightings: Sequence[Sighting]) -> list[Change]:
         """The changes that a frame brings: who came, who has been away for `hold_s`, who went elsewhere or stopped."""
-        seen = [(s, s.box) for s in sightings if s.box is not None and s.area]
+        seen = [(s, b) for s in sightings if (b := s.box) is not None and b[0] < b[2] and b[1] < b[3]]
         partner = self._pair(frame, seen)
         changes: list[Change] = []
         tracks: list[_Track] = []
