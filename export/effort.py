@@ -17,11 +17,11 @@ PROBES: Final = 4
 """Pictures on which layers are measured, where the net is not too large for that."""
 
 _PASS: Final = 3e12  # multiplications of one look at the pictures: 90 through YOLOv3, 900 through an SSD
-_SEARCH: Final = 8e12  # and of measuring layers
+_SEARCH: Final = 6e12  # and of measuring layers
 _FEWEST: Final = 6  # pictures whose values are looked at, however large the net
 _ROUGHLY: Final = 3  # pictures for what asks for no more than a rough look, which half a pass is given to
-_FEWEST_RUNS: Final = 12
-_LOOKS: Final = 4  # pictures for each from which one is chosen to measure on
+_FEWEST_RUNS: Final = 10
+_LOOKS: Final = 4  # pictures for each from which one is chosen to measure on, or half as many of a large net
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Effort:
 
     def looks(self, layers: int) -> int:
         """From how many pictures the probes are chosen."""
-        return _LOOKS * self.probes(layers)
+        probes = self.probes(layers)
+        return _LOOKS * probes if probes > 1 else _LOOKS // 2
 
     def groups(self, layers: int) -> int:
         """In how many groups so many layers are measured: as many as there are layers where the net allows it."""

@@ -31,8 +31,9 @@ from export.reported import SCHEMA_VERSION
 
 __all__ = ["complete", "pairs_of", "render", "time_both"]
 
-_ROUNDS, _FEWEST_ROUNDS = 9, 2
+_ROUNDS = 9
 _TIMED_S = 10.0
+_ALL_TIMED_S = 45.0
 _DRAWN_S = 20.0
 _PAIRS = 3
 _LOOKED_AT = 12
@@ -82,18 +83,20 @@ def time_both(before: Bundle, after: Bundle, image: Path, *, progress: Progress 
     """Milliseconds of the fastest of some inferences of both, in turns, for each provider here and number of threads.
 
     The fastest, for the clock is the wall's: with several threads there is no other, and what else runs only adds to it.
+    A net that takes seconds is timed on the CPU's provider, on others while there is time.
     """
     tensor = prepare_for(before, read(image))[0][None]
     ways = [(name, n) for name in RUNTIMES if name != "tensorrt" for n in _thread_counts()]  # that builds for minutes
     rows = []
-    for done, (provider, threads) in enumerate(ways):
+    for done in within(_ALL_TIMED_S, least=len(_thread_counts()), most=len(ways)):
+        provider, threads = ways[done]
         progress("latency by provider and threads", done, len(ways))
         options = SessionOptions(providers=(provider,), threads=threads)
         sessions = [Session(bundle, options) for bundle in (before, after)]
         if any(session.fell_away for session in sessions):
             continue
         taken: list[list[float]] = [[], []]
-        for _ in within(_TIMED_S, least=_FEWEST_ROUNDS, most=_ROUNDS):
+        for _ in within(_TIMED_S, least=1, most=_ROUNDS):
             for session, times in zip(sessions, taken, strict=True):
                 start = time.perf_counter()
                 session.infer(tensor)

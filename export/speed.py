@@ -66,7 +66,7 @@ def measure_speed(
 
     At most so many `runs`; of a large net fewer.
     """
-    options = SessionOptions((provider,), 1)
+    options = SessionOptions((provider,), 1, warm_up=provider != "cpu")  # the median leaves a first run out
     sessions = [Session(bundle, options) for bundle in (float_bundle, quantized)]
     providers = list(dict.fromkeys(session.provider for session in sessions))
     # What other providers compute is done by threads of their own.

@@ -38,7 +38,7 @@ def test_effort_when_the_net_is_large_then_it_is_bounded_and_never_nothing(multi
     runs = 2 * effort.pictures(500, roughly=True) + effort.pictures(500)
     assert 6 <= effort.pictures(500) < runs <= 12
     assert effort.probes(35) == 1
-    assert 2 <= effort.groups(35) <= 12
+    assert 6 <= effort.groups(35) <= 12
     assert effort.pictures(2) == 2
     assert Effort(multiplications, 1000).pictures(500) > effort.pictures(500)
 
