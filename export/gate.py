@@ -19,7 +19,7 @@ from export.calibrate import read
 from export.errors import ExportError
 from export.evaluate import MAIN_METRIC, difference, evaluate
 from export.progress import Progress, silent
-from export.speed import Speed, measure_speed
+from export.speed import Speed, measure_speed, percentile_of
 from export.truth import Dataset
 
 __all__ = ["Accuracy", "Judge", "Verdict", "gate", "holds"]
@@ -121,7 +121,13 @@ class Verdict:
                 "quantized": round(s.quantized_ms, 3),
                 "ratio": round(s.ratio, 3),
             },
-            "latency_how": {"provider": s.provider, "threads": 1, "runs": s.runs, "percentile": 50, "clock": s.clock},
+            "latency_how": {
+                "provider": s.provider,
+                "threads": 1,
+                "runs": s.runs,
+                "percentile": percentile_of(s.clock),
+                "clock": s.clock,
+            },
             "size_ratio": round(self.size_ratio, 4),
         }
 

@@ -33,7 +33,7 @@ class Accuracy(_Part):
 
 
 class Latency(_Part):
-    """Median milliseconds of one inference of both models in turns; `ratio` above 1 is faster than float."""
+    """Milliseconds of one inference of both models in turns; `ratio` above 1 is faster than float."""
 
     float_: float = Field(alias="float")
     quantized: float
@@ -41,7 +41,7 @@ class Latency(_Part):
 
 
 class LatencyHow(_Part):
-    """How the gate timed."""
+    """How the gate timed; `percentile` 0 is the fastest run."""
 
     provider: str
     threads: int

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from export.gate import Accuracy, Verdict, _drawn, gate
 from export.half import Halving, halving
 from export.putback import Sensitivity, sensitivities
 from export.quantize import Calibrated, calibrate, quantize, with_model
+from export.quantizing import gate_text
 from export.settle import halve, settle
 from export.speed import Speed, measure_speed
 
@@ -213,3 +215,37 @@ def test_half_precision_when_it_costs_too_much_puts_back_layers_until_it_holds(
     ran = {row["layer"]: row["runs_in"] for row in found.report["layers"]}
     assert ran[culprit] == "float"
     assert set(ran.values()) == {"float", "fp16"}
+
+
+def test_speed_for_openvino_is_of_both_models_there_by_the_wall_clock(squares: tuple[Bundle, list[Path]]) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("needs openvino")
+    bundle, paths = squares
+    found = measure_speed(bundle, bundle, paths, provider="openvino", runs=3)
+    assert found.provider.startswith("OpenVINO")
+    assert found.clock == "perf_counter", "its kernels run in threads of their own"
+    verdict = Verdict(Accuracy("top1", 0.9, 0.9, 100, {}), found, 0.27, 0.01, 0.0)
+    how = verdict.to_json()["latency_how"]
+    assert (how["provider"], how["percentile"]) == (found.provider, 0)
+    assert f"one thread, {found.provider})" in gate_text({**verdict.to_json(), "min_speedup": 1})
+
+
+def test_settle_says_on_whose_kernels_each_number_was_measured(
+    colours: tuple[Bundle, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("needs openvino")
+    bundle, paths = colours
+    asked: list[str] = []
+    original = putback.sensitivities
+
+    def listened(candidate, images, options, **more):
+        asked.append(options.providers[0])
+        return original(candidate, images, options, **more)
+
+    monkeypatch.setattr(putback, "sensitivities", listened)
+    monkeypatch.setattr("export.settle.holds", lambda *_: False)
+    report = settle(bundle, paths, kernels="openvino", provider="openvino", min_speedup=0, method="minmax").report
+    assert asked == ["openvino"]
+    assert report["measured_by"]["float"] == report["measured_by"]["layers"] == "CPUExecutionProvider"
+    assert report["measured_by"]["quantized"].startswith("OpenVINO")
