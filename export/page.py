@@ -13,6 +13,7 @@ import cv2
 
 from edge.frame import Image
 from export.charts import Bar, Range, bars, columns, ranges
+from export.markup import breakable, listed, section, table
 
 __all__ = ["Pair", "page"]
 
@@ -36,20 +37,20 @@ def page(report: Mapping[str, Any], pairs: Sequence[Pair]) -> str:
     good = gate["ok"]
     title = f"{model['name']} in {report['precision']}"
     parts = [
-        f"<header><h1>{_breakable(title)}</h1>",
+        f"<header><h1>{breakable(title)}</h1>",
         f'<p class="soft">{escape(model["task"])}, {model["height"]} x {model["width"]} pixels, {model["classes"]} classes, '
         f"version {escape(model['version'])}</p>",
         f'<p class="verdict {"good" if good else "bad"}">The gate {"lets it pass" if good else "refuses it"}</p>',
-        _list(gate["reasons"], "reasons"),
+        listed(gate["reasons"], "reasons"),
         "</header>",
         _tiles(report),
-        _section("How much accuracy it costs", _accuracy(report)),
-        _section("The same pictures, both models", _pictures(pairs, report["precision"])) if pairs else "",
-        _section("How fast it is on this machine", _latency(report)),
-        _section("Where the rounding shows", _layers(report)) if report.get("layers") else "",
-        _section("What stayed in float, and why", _kept(report)),
-        _section("How it was found", _search(report)),
-        _section("What it was made of", _facts(report)),
+        section("How much accuracy it costs", _accuracy(report)),
+        section("The same pictures, both models", _pictures(pairs, report["precision"])) if pairs else "",
+        section("How fast it is on this machine", _latency(report)),
+        section("Where the rounding shows", _layers(report)) if report.get("layers") else "",
+        section("What stayed in float, and why", _kept(report)),
+        section("How it was found", _search(report)),
+        section("What it was made of", _facts(report)),
         "<footer>Written by gluon-export when the bundle was made. The same numbers, for machines: report.json.</footer>",
     ]
     style = _STYLE.read_text(encoding="utf-8")
@@ -67,7 +68,7 @@ def _tiles(report: Mapping[str, Any]) -> str:
         (_share(accuracy["quantized"]), f"{_measure(accuracy)}; {_share(accuracy['float'])} in float"),
         (
             f"{latency['ratio']:.2f} x",
-            f"the speed: {latency['quantized']:.3g} ms instead of {latency['float']:.3g} ms, one thread, "
+            f"the speed: {_time(latency['quantized'])} instead of {_time(latency['float'])}, one thread, "
             f"{gate['latency_how']['provider']}",
         ),
         (
@@ -135,7 +136,7 @@ def _metrics(numbers: Mapping[str, Any]) -> str:
     if not isinstance(numbers.get("float"), Mapping):
         return ""
     rows = [[name, _share(value), _share(numbers["quantized"][name])] for name, value in numbers["float"].items()]
-    return f"<details><summary>All metrics</summary>{_table(['metric', '#float', '#quantized'], rows)}</details>"
+    return f"<details><summary>All metrics</summary>{table(['metric', '#float', '#quantized'], rows)}</details>"
 
 
 def _pictures(pairs: Sequence[Pair], precision: str) -> str:
@@ -155,11 +156,17 @@ def _latency(report: Mapping[str, Any]) -> str:
     chart = []
     for row in rows:
         where = f"{row['provider']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-        chart.append(Bar(where, row["float_ms"], f"{row['float_ms']:.3g} ms", "float"))
-        chart.append(Bar("", row["quantized_ms"], f"{row['quantized_ms']:.3g} ms, {row['ratio']:.2f} x"))
+        chart.append(Bar(where, row["float_ms"], _time(row["float_ms"]), "float"))
+        chart.append(Bar("", row["quantized_ms"], f"{_time(row['quantized_ms'])}, {row['ratio']:.2f} x"))
     runs = sorted({row["runs"] for row in rows})
-    many = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
-    note = f'<p class="note">The fastest of {many} inferences, both models in turns, on {escape(report["machine"])}. '
+    many = (
+        ""
+        if runs == [1]
+        else f"the fastest of {' to '.join(map(str, dict.fromkeys((runs[0], runs[-1]))))}, "
+        if runs
+        else ""
+    )
+    note = f'<p class="note">One inference: {many}both models in turns, on {escape(report["machine"])}. '
     key = f'<p class="key"><i class="float"></i>float<i class="quantized"></i>{escape(report["precision"])}</p>'
     return bars(chart, title="Latency") + key + note + "On the device, gluon-edge tune measures its own.</p>"
 
@@ -175,6 +182,13 @@ def _layers(report: Mapping[str, Any]) -> str:
         )
         for r in rows
     ]
+    regions = (
+        " Behind the choice of regions they are compared one by one in their order: where the quantized model chose others, "
+        "what belongs to others is compared, and the signal seems to drop."
+        if "RoiAlign" in report["float"]
+        else ""
+    )
+    grouped = any(r["together"] > 1 for r in report["sensitivity"])
     harm = {r["layer"]: r["error"] for r in report.get("sensitivity", [])}
     worst = sorted(rows, key=lambda r: r["snr_db"])[:20]
     cells = [
@@ -189,11 +203,11 @@ def _layers(report: Mapping[str, Any]) -> str:
     ]
     return (
         "<p>Each layer's signal over what the quantized model adds to it, from the picture (left) to the results (right), "
-        f"all layers before it included; on {escape(report['measured_by']['layers'])}. Higher is better.</p>"
+        f"all layers before it included; on {escape(report['measured_by']['layers'])}. Higher is better.{regions}</p>"
         + columns(chart, title="Signal to noise by layer", unit="layers, in order; decibel")
         + '<p class="key"><i class="quantized"></i>quantized<i class="float"></i>in float</p>'
         + f"<details><summary>The {len(cells)} noisiest</summary>"
-        + _table(["layer", "operator", "runs in", "#dB", "#harm alone"], cells)
+        + table(["layer", "operator", "runs in", "#dB", "#harm of its group" if grouped else "#harm alone"], cells)
         + "</details>"
     )
 
@@ -206,7 +220,7 @@ def _kept(report: Mapping[str, Any]) -> str:
     )
     if not kept:
         return "<p>No layer with weights: all of them are quantized.</p>" + text
-    return _table(["layer", "why"], [[name, why] for name, why in kept.items()]) + text
+    return table(["layer", "why"], [[name, why] for name, why in kept.items()]) + text
 
 
 def _search(report: Mapping[str, Any]) -> str:
@@ -218,7 +232,7 @@ def _search(report: Mapping[str, Any]) -> str:
         "float, those first that do most harm alone for the work they are. "
         + (grouped if together > 1 else "")
         + f"Each was judged on {escape(report['measured_by']['quantized'])}.</p>"
-        + _table(["ranges by", "#layers put back", "#of the work", "#lost"], rows)
+        + table(["ranges by", "#layers put back", "#of the work", "#lost"], rows)
     )
 
 
@@ -245,36 +259,15 @@ def _facts(report: Mapping[str, Any]) -> str:
         *([f"source {kind}, SHA-256", digest] for kind, digest in report["digests"]["source"].items()),
         *([name, number] for name, number in report["tools"].items()),
     ]
-    return _table(["", ""], rows)
+    return table(["", ""], rows)
+
+
+def _time(ms: float) -> str:
+    return f"{ms:.3g} ms" if ms < 999.5 else f"{ms / 1e3:.3g} s"
 
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; a column whose title begins with '#' holds numbers."""
-    kinds = [' class="number"' if title.startswith("#") else ' class="name"' for title in head]
-    top = "".join(f"<th{kind}>{escape(title.lstrip('#'))}</th>" for title, kind in zip(head, kinds, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{_breakable(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in rows
-    )
-    header = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll"><table>{header}<tbody>{body}</tbody></table></div>'
-
-
-def _breakable(text: str) -> str:
-    """As text of the page; a long name may go on in the next line after an underscore."""
-    return escape(text).replace("_", "_<wbr>")
-
-
-def _list(items: Sequence[str], kind: str) -> str:
-    return f'<ul class="{kind}">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>' if items else ""
 
 
 def _share(value: float) -> str:

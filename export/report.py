@@ -175,4 +175,9 @@ def _alike(exact: Result, rounded: Result) -> str:
         return f"{same}, scores {exact.scores[0]:.3f} in float and {rounded.scores[0]:.3f} now"
     if isinstance(exact, Detections):
         return f"{numbers['reference']} found by the float model, {numbers['matched_90']} of them by this one (IoU 0.9)"
+    if isinstance(exact, Instances):
+        return (
+            f"{numbers['reference']} found by the float model, {numbers['outlines_90']} of them by this one "
+            "(box and outline, IoU 0.9)"
+        )
     return f"{found.measure}: {found.value * 100:.1f} %"

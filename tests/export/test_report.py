@@ -122,6 +122,28 @@ def test_page_is_whole_fetches_nothing_and_runs_nothing(made):
         assert words in parsed.text
 
 
+def test_page_of_a_net_of_two_stages_says_seconds_and_what_its_layers_are_compared_by(made):
+    report = json.loads(json.dumps(made[0]))
+    report["gate"]["latency_ms"] = {"float": 12034.6, "quantized": 4110.8, "ratio": 2.93}
+    report["latency"] = [
+        {"provider": "cpu", "threads": 1, "float_ms": 18086.7, "quantized_ms": 999.4, "ratio": 3.3, "runs": 1}
+    ]
+    report["float"]["RoiAlign"] = 2
+    report["sensitivity"] = [{"layer": "a", "error": 0.5, "work": 0.1, "together": 3}]
+    text = _parsed(page(report, [])).text
+    assert "4.11 s instead of 12 s" in text
+    assert "18.1 s" in text
+    assert "999 ms" in text
+    assert "e+0" not in text
+    assert "One inference: both models in turns" in text
+    assert "Behind the choice of regions" in text
+    assert "harm of its group" in text
+    assert "up to 3 neighbours were measured together" in text
+    usual = _parsed(page(made[0], [])).text
+    assert "Behind the choice" not in usual
+    assert "measured together" not in usual
+
+
 def test_page_is_the_same_for_the_same_report(made):
     report, bundle, after, paths = made
     assert render(report, bundle, after, paths) == render(json.loads(json.dumps(report)), bundle, after, paths)
