@@ -17,7 +17,7 @@ from export.quantize import calibrate
 from export.report import complete
 from export.settle import settle
 
-LARGE = 540 * 10**9  # Mask R-CNN of ResNet-18 on 600x800
+LARGE = 473 * 10**9  # Mask R-CNN of ResNet-18 on 600x800
 HUGE = 10**14
 
 
